@@ -1,0 +1,292 @@
+//! The dispatch request: what is POSTed to a function for one run of a job.
+//!
+//! This is the hot path. Bodies are written straight into the buffer that is sent: args and metadata are copied as
+//! they were stored, nothing is parsed.
+
+use std::io::{self, Write as _};
+
+use chrono::{DateTime, Utc};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::id::JobId;
+use crate::signature::{self, Secret};
+use crate::trace::TraceContext;
+use crate::word::words;
+
+/// The version of the wire contract, sent and expected in `posthaste-protocol`.
+pub const PROTOCOL: &str = "1";
+/// Our `user-agent`.
+pub const AGENT: &str = concat!("Posthaste/", env!("CARGO_PKG_VERSION"));
+
+words! {
+    /// The body format of an endpoint.
+    pub enum Format {
+        /// A JSON envelope around the args.
+        Envelope = "envelope",
+        /// The args alone; everything else is in headers.
+        Raw = "raw",
+        /// CloudEvents 1.0 binary mode: the args alone, attributes in `ce-*` headers.
+        Cloudevents = "cloudevents",
+    }
+}
+
+/// A claimed run, as a function sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct DispatchJob<'a> {
+    /// The job.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its queue.
+    pub queue: &'a str,
+    /// This attempt, from 1.
+    pub attempt: i32,
+    /// How many may fail.
+    pub max_attempts: i32,
+    /// The run's fencing number.
+    pub run_lease: i64,
+    /// When the job was enqueued.
+    pub enqueued_at: DateTime<Utc>,
+    /// Its labels.
+    pub tags: &'a [String],
+    /// A JSON object, sent as it stands.
+    pub metadata: &'a str,
+    /// A JSON value, sent as it stands.
+    pub args: &'a str,
+    /// How long the function has, in milliseconds.
+    pub timeout_ms: u64,
+    /// See [`crate::idempotency`].
+    pub idempotency_key: &'a str,
+}
+
+/// A kind, queue or key that cannot be sent as a header; the text names the header. The database lets none through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the value of header {0} cannot be sent")]
+pub struct UnsendableHeader(&'static str);
+
+/// Appends the request's body to `out`.
+pub fn body(format: Format, job: &DispatchJob, out: &mut Vec<u8>) {
+    match format {
+        Format::Raw | Format::Cloudevents => out.extend_from_slice(job.args.as_bytes()),
+        Format::Envelope => {
+            out.reserve(400 + job.args.len() + job.metadata.len());
+            let written = write_envelope(job, out);
+            debug_assert!(written.is_ok(), "a Vec takes every write");
+        }
+    }
+}
+
+fn write_envelope(job: &DispatchJob, out: &mut Vec<u8>) -> io::Result<()> {
+    write!(out, r#"{{"protocol":{PROTOCOL},"job":{{"id":"{}","kind":"#, job.id)?;
+    serde_json::to_writer(&mut *out, job.kind)?;
+    out.extend_from_slice(br#","queue":"#);
+    serde_json::to_writer(&mut *out, job.queue)?;
+    write!(
+        out,
+        r#","attempt":{},"max_attempts":{},"run_lease":{},"enqueued_at":"{}","tags":"#,
+        job.attempt,
+        job.max_attempts,
+        job.run_lease,
+        Rfc3339(job.enqueued_at),
+    )?;
+    serde_json::to_writer(&mut *out, job.tags)?;
+    out.extend_from_slice(br#","metadata":"#);
+    out.extend_from_slice(job.metadata.as_bytes());
+    out.extend_from_slice(br#"},"args":"#);
+    out.extend_from_slice(job.args.as_bytes());
+    // No gateway answers yet, so there is nothing to call back.
+    out.extend_from_slice(br#","callback":null,"progress":null,"steps":{},"resume":null,"parents":{}}"#);
+    Ok(())
+}
+
+/// Sets the request's own headers: everything but the endpoint's and the job's headers, [`signature_headers`] and
+/// [`trace_header`].
+///
+/// Call it first, then set the endpoint's headers (which may replace `user-agent`), then the job's. `Err` leaves
+/// some headers set.
+pub fn headers(format: Format, job: &DispatchJob, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
+    out.reserve(16);
+    out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    out.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    set_static(out, "posthaste-protocol", HeaderValue::from_static(PROTOCOL));
+    set_static(out, "posthaste-job-id", job.id.0.into());
+    set_text(out, "posthaste-kind", job.kind)?;
+    set_text(out, "posthaste-queue", job.queue)?;
+    set_static(out, "posthaste-attempt", job.attempt.into());
+    set_static(out, "posthaste-max-attempts", job.max_attempts.into());
+    set_static(out, "posthaste-run-lease", job.run_lease.into());
+    set_static(out, "posthaste-timeout-ms", job.timeout_ms.into());
+    set_text(out, "idempotency-key", job.idempotency_key)?;
+    if format == Format::Cloudevents {
+        cloudevents_headers(job, out)?;
+    }
+    Ok(())
+}
+
+/// The CloudEvents attributes. `ce-id` is new for every run, because receivers may drop an id they have seen, and
+/// would drop the retry of a failure.
+fn cloudevents_headers(job: &DispatchJob, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
+    set_static(out, "ce-specversion", HeaderValue::from_static("1.0"));
+    set_text(out, "ce-id", &format!("{}.{}", job.id, job.run_lease))?;
+    set_text(out, "ce-source", &format!("/posthaste/queues/{}", job.queue))?;
+    set_text(out, "ce-type", job.kind)?;
+    set_text(out, "ce-time", &Rfc3339(job.enqueued_at).to_string())
+}
+
+/// Sets `webhook-id` (the idempotency key), `webhook-timestamp` and `webhook-signature` over `body`.
+pub fn signature_headers(
+    secrets: &[Secret],
+    idempotency_key: &str,
+    timestamp_unix: i64,
+    body: &[u8],
+    out: &mut HeaderMap,
+) -> Result<(), UnsendableHeader> {
+    set_text(out, "webhook-id", idempotency_key)?;
+    set_static(out, "webhook-timestamp", timestamp_unix.into());
+    set_text(out, "webhook-signature", &signature::sign(secrets, idempotency_key, timestamp_unix, body))
+}
+
+/// Sets `traceparent` to the attempt's span.
+pub fn trace_header(context: &TraceContext, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
+    set_text(out, "traceparent", &context.to_string())
+}
+
+fn set_static(out: &mut HeaderMap, name: &'static str, value: HeaderValue) {
+    out.insert(HeaderName::from_static(name), value);
+}
+
+fn set_text(out: &mut HeaderMap, name: &'static str, text: &str) -> Result<(), UnsendableHeader> {
+    let value = HeaderValue::from_str(text).map_err(|_| UnsendableHeader(name))?;
+    set_static(out, name, value);
+    Ok(())
+}
+
+/// Writes a time as RFC 3339 with `Z` and as many fractional digits as it needs, without a string in between: the
+/// `Debug` form of a naive time is documented to be that.
+struct Rfc3339(DateTime<Utc>);
+
+impl std::fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}Z", self.0.naive_utc())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(tags: &[String]) -> DispatchJob<'_> {
+        DispatchJob {
+            id: JobId(42),
+            kind: "generate_pdf",
+            queue: "default",
+            attempt: 1,
+            max_attempts: 25,
+            run_lease: 3,
+            enqueued_at: "2026-11-21T08:00:00Z".parse().unwrap(),
+            tags,
+            metadata: r#"{"m" : 1}"#,
+            args: r#"{"to":  "a"}"#,
+            timeout_ms: 30_000,
+            idempotency_key: "AAAAAAAAAAAAAAAAAAAAAA",
+        }
+    }
+
+    fn text(format: Format, job: &DispatchJob) -> String {
+        let mut out = Vec::new();
+        body(format, job, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_envelope_has_the_documented_shape_and_keeps_bytes() {
+        let tags = ["a\"b".to_owned()];
+        assert_eq!(
+            text(Format::Envelope, &job(&tags)),
+            r#"{"protocol":1,"job":{"id":"42","kind":"generate_pdf","queue":"default","attempt":1,"max_attempts":25,"run_lease":3,"enqueued_at":"2026-11-21T08:00:00Z","tags":["a\"b"],"metadata":{"m" : 1}},"args":{"to":  "a"},"callback":null,"progress":null,"steps":{},"resume":null,"parents":{}}"#
+        );
+    }
+
+    #[test]
+    fn raw_and_cloudevents_send_the_args_alone() {
+        assert_eq!(text(Format::Raw, &job(&[])), r#"{"to":  "a"}"#);
+        assert_eq!(text(Format::Cloudevents, &job(&[])), r#"{"to":  "a"}"#);
+    }
+
+    #[test]
+    fn times_keep_their_microseconds() {
+        let at = |text: &str| Rfc3339(text.parse().unwrap()).to_string();
+        for time in ["2026-11-21T08:00:00Z", "2026-11-21T08:00:00.123Z", "2026-11-21T08:00:00.000001Z"] {
+            assert_eq!(at(time), time);
+        }
+    }
+
+    #[test]
+    fn headers_say_what_the_contract_says() {
+        let mut out = HeaderMap::new();
+        headers(Format::Envelope, &job(&[]), &mut out).unwrap();
+        let mut lines: Vec<_> =
+            out.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "content-type: application/json",
+                "idempotency-key: AAAAAAAAAAAAAAAAAAAAAA",
+                "posthaste-attempt: 1",
+                "posthaste-job-id: 42",
+                "posthaste-kind: generate_pdf",
+                "posthaste-max-attempts: 25",
+                "posthaste-protocol: 1",
+                "posthaste-queue: default",
+                "posthaste-run-lease: 3",
+                "posthaste-timeout-ms: 30000",
+                &format!("user-agent: {AGENT}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn cloudevents_are_in_binary_mode() {
+        let mut out = HeaderMap::new();
+        headers(Format::Cloudevents, &job(&[]), &mut out).unwrap();
+        for (name, value) in [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "42.3"),
+            ("ce-source", "/posthaste/queues/default"),
+            ("ce-type", "generate_pdf"),
+            ("ce-time", "2026-11-21T08:00:00Z"),
+        ] {
+            assert_eq!(out[name], value);
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_no_header_is_an_error() {
+        let mut out = HeaderMap::new();
+        let bad = DispatchJob { kind: "a\r\nb: c", ..job(&[]) };
+        assert_eq!(headers(Format::Raw, &bad, &mut out), Err(UnsendableHeader("posthaste-kind")));
+    }
+
+    #[test]
+    fn a_signed_and_traced_request_verifies() {
+        let secret = Secret::from_bytes(&[5; 32]).unwrap();
+        let mut out = HeaderMap::new();
+        signature_headers(std::slice::from_ref(&secret), "key", 1000, b"body", &mut out).unwrap();
+        let value = |name: &str| out[name].to_str().unwrap();
+        let verified = signature::verify(
+            &[secret],
+            value("webhook-id"),
+            value("webhook-timestamp"),
+            value("webhook-signature"),
+            b"body",
+            1001,
+            5,
+        );
+        assert_eq!(verified, Ok(()));
+        let context = TraceContext::new([1; 16], [2; 8], 1).unwrap();
+        trace_header(&context, &mut out).unwrap();
+        assert_eq!(out["traceparent"], context.to_string());
+    }
+}

@@ -1,0 +1,49 @@
+//! What goes over the wire between Posthaste and the people who use it: ids, jobs, endpoints, the dispatch request,
+//! its signature, keys and problems.
+//!
+//! This room does no I/O, reads no clock, draws no randomness and looks at no environment: time, nonces and key
+//! bytes are arguments. It is the only room that computes signatures and MACs. Every parser takes any input without
+//! panicking, names each field it refuses, and every secret prints as `[REDACTED]`.
+//!
+//! | coming in | | going out | |
+//! |---|---|---|---|
+//! | [`new_job`], [`batch`] | jobs as a producer writes them | [`job`] | a job as it is read back |
+//! | [`endpoint`] | an endpoint as written and read | [`dispatch`] | the POST to the function |
+//! | [`api_key`] | who may call the API | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
+//! | [`seal`] | secrets at rest | [`problem`] | what went wrong, RFC 9457 |
+
+mod field;
+mod guard;
+mod object;
+mod word;
+
+// API keys: minted form, stored verifier, scopes.
+pub mod api_key;
+// Batches of jobs as written.
+pub mod batch;
+// The dispatch request: body and headers of the POST to a function.
+pub mod dispatch;
+// Endpoints as written and as read back.
+pub mod endpoint;
+// Header names and values that endpoints and jobs may set.
+pub mod header;
+// Job ids.
+pub mod id;
+// The idempotency key that a function sees.
+pub mod idempotency;
+// Jobs and attempts as read.
+pub mod job;
+// Names of kinds.
+pub mod name;
+// Jobs as written.
+pub mod new_job;
+// RFC 9457 problems and the closed list of their codes.
+pub mod problem;
+// Endpoint secrets at rest.
+pub mod seal;
+// Standard Webhooks signatures.
+pub mod signature;
+// W3C trace context.
+pub mod trace;
+
+pub use word::UnknownWord;
