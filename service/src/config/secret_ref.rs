@@ -1,0 +1,143 @@
+//! Header values by reference: `{"env": "NAME"}` or `{"file": "PATH"}`.
+
+use std::{
+    fs,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::environment;
+
+/// The longest header value that a file may hold.
+const MAX_FILE_BYTES: u64 = 8 * 1024;
+
+/// Where a secret header value is, on the dispatcher's machine. It names the secret and holds none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretRef {
+    /// An environment variable.
+    Env(String),
+    /// A file of at most 8 KiB; one trailing newline is not part of the value.
+    File(PathBuf),
+}
+
+/// Why a reference has no value; names the reference, never the value.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretRefError {
+    /// The variable is unset, empty or not text.
+    #[error("environment variable {0} is not set here; set it for the dispatcher")]
+    Unset(String),
+    /// Whoever may write endpoints must not be able to send Posthaste's own secrets away.
+    #[error(
+        "{0} may not be used in a header: it belongs to Posthaste or the system; copy what the endpoint needs elsewhere"
+    )]
+    Forbidden(String),
+    /// The file cannot be used.
+    #[error("secret file {} cannot be used: {reason}", path.display())]
+    File {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl SecretRef {
+    /// Reads the value; files are read afresh each time, so a rotated secret is picked up.
+    ///
+    /// Errors for variables that are unset or named `POSTHASTE_*`, and for files that are missing, irregular, under
+    /// `/proc`, `/sys` or `/dev`, longer than 8 KiB or not UTF-8.
+    pub fn resolve(&self) -> Result<SecretString, SecretRefError> {
+        match self {
+            Self::Env(name) if name.to_ascii_uppercase().starts_with("POSTHASTE_") => Err(
+                SecretRefError::Forbidden(format!("environment variable {name}")),
+            ),
+            Self::Env(name) => {
+                environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone()))
+            }
+            Self::File(path) => read(path),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<SecretString, SecretRefError> {
+    let unusable = |reason: String| SecretRefError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let real = fs::canonicalize(path).map_err(|error| unusable(error.to_string()))?;
+    // /proc/self/environ would hand out every secret of this process.
+    if ["/proc", "/sys", "/dev"]
+        .iter()
+        .any(|system| real.starts_with(system))
+    {
+        return Err(SecretRefError::Forbidden(path.display().to_string()));
+    }
+    let is_file = fs::metadata(&real).is_ok_and(|meta| meta.is_file());
+    if !is_file {
+        return Err(unusable("it is not a regular file".to_owned()));
+    }
+    let mut text = String::new();
+    File::open(&real)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| unusable(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(unusable("it has more than 8 KiB".to_owned()));
+    }
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(SecretString::from(
+        value.strip_suffix('\r').unwrap_or(value),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn parse(json: &str) -> SecretRef {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_file_gives_its_text_without_the_trailing_newline() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "Bearer abc \r\n").unwrap();
+        let reference = parse(&format!("{{\"file\": {:?}}}", file.path()));
+        assert_eq!(reference.resolve().unwrap().expose_secret(), "Bearer abc ");
+    }
+
+    #[test]
+    fn a_variable_gives_its_value_and_a_missing_one_is_named() {
+        assert!(parse(r#"{"env": "PATH"}"#).resolve().is_ok());
+        let error = parse(r#"{"env": "NO_SUCH_NAME"}"#).resolve().unwrap_err();
+        assert!(error.to_string().contains("NO_SUCH_NAME"));
+    }
+
+    #[test]
+    fn too_long_missing_and_system_files_are_refused_without_their_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "s3cret".repeat(2000)).unwrap();
+        let long = SecretRef::File(file.path().to_owned())
+            .resolve()
+            .unwrap_err();
+        assert!(long.to_string().contains("8 KiB") && !long.to_string().contains("s3cret"));
+        for path in ["/no/such/file", "/proc/self/environ", "/dev/zero", "/tmp"] {
+            let error = SecretRef::File(path.into()).resolve().unwrap_err();
+            assert!(error.to_string().contains(path), "{error}");
+        }
+    }
+
+    #[test]
+    fn posthastes_own_variables_cannot_be_sent_away() {
+        let error = parse(r#"{"env": "POSTHASTE_SECRET_KEYS"}"#)
+            .resolve()
+            .unwrap_err();
+        assert!(matches!(error, SecretRefError::Forbidden(_)), "{error}");
+    }
+}

@@ -1,0 +1,214 @@
+//! Serving an axum router with every bound set: connections, header time, streams, and an end.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
+};
+use tower::ServiceExt as _;
+
+use crate::shutdown::Shutdown;
+
+/// What HTTP/2 clients say first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long to leave the listener alone when the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The bounds of a server.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// How long a client may take to send a request's head, also on an idle kept-alive HTTP/1 connection.
+    pub header_read_timeout: Duration,
+    /// Open connections at once; further ones wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Duration::from_secs(5),
+            max_connections: 4096,
+            max_streams: 256,
+        }
+    }
+}
+
+/// Serves HTTP/1 and HTTP/2 (without TLS) until the soft shutdown, then lets requests in flight finish, and
+/// returns when they have or at the hard shutdown.
+///
+/// Handlers find the peer in `ConnectInfo<SocketAddr>`.
+pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, shutdown: Shutdown) {
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    let graceful = GracefulShutdown::new();
+    let builder = builder(&limits);
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            biased;
+            () = shutdown.soft().cancelled() => break,
+            accepted = accept(&listener, &permits) => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        // Small answers must not wait for the client's acknowledgement; without it they are only slower.
+        let _ = stream.set_nodelay(true);
+        let router = router
+            .clone()
+            .map_request(move |mut request: hyper::Request<_>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                request
+            });
+        let io = FirstBytesDeadline::new(TokioIo::new(stream), limits.header_read_timeout);
+        let connection = builder
+            .serve_connection_with_upgrades(io, TowerToHyperService::new(router))
+            .into_owned();
+        let connection = graceful.watch(connection);
+        let hard = shutdown.hard().clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                result = connection => if let Err(error) = result {
+                    // Clients that go away or talk nonsense are their own business.
+                    tracing::debug!(error = %error, peer = %peer, "connection ended");
+                },
+                () = hard.cancelled() => {}
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = shutdown.hard().cancelled() => {}
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.max_streams)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// Ends a connection that has not said within `limit` whether it speaks HTTP/1 or HTTP/2: hyper's header timeout
+/// begins only after that.
+struct FirstBytesDeadline {
+    inner: TokioIo<TcpStream>,
+    /// How much of [`PREFACE`] was read; `None` in `deadline` once it is clear what the client speaks.
+    matched: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl FirstBytesDeadline {
+    fn new(inner: TokioIo<TcpStream>, limit: Duration) -> Self {
+        Self {
+            inner,
+            matched: 0,
+            deadline: Some(Box::pin(tokio::time::sleep(limit))),
+        }
+    }
+
+    fn saw(&mut self, bytes: &[u8]) {
+        let rest = &PREFACE[self.matched..];
+        let compared = bytes.len().min(rest.len());
+        self.matched += compared;
+        if bytes[..compared] != rest[..compared]
+            || self.matched == PREFACE.len()
+            || bytes.is_empty()
+        {
+            self.deadline = None;
+        }
+    }
+}
+
+impl Read for FirstBytesDeadline {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut target: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(deadline) = self.deadline.as_mut() else {
+            return Pin::new(&mut self.inner).poll_read(context, target);
+        };
+        if deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let mut bytes = [0; PREFACE.len()];
+        let room = target.remaining().min(bytes.len());
+        let mut buffer = hyper::rt::ReadBuf::new(&mut bytes[..room]);
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer.unfilled()))?;
+        self.saw(buffer.filled());
+        target.put_slice(buffer.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for FirstBytesDeadline {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, buffers)
+    }
+}
