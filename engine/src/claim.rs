@@ -1,0 +1,151 @@
+//! Claim: take available runs for this dispatcher, as one lease. One statement, one commit.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    EngineError,
+    floor::{Floors, Scan, Seen},
+    lifecycle::Spent,
+};
+
+/// The most runs one claim takes: a lease row then fits a page uncompressed.
+pub const CLAIM_MAX: i64 = 200;
+
+/// Proof that a claim batch is ours: needed to end any of its runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// `dispatcher_id << 32 | counter`, chosen before the claim so that a lost answer can be looked up.
+    pub lease_id: i64,
+    /// Random; closes the hole that a counter leaves when a failover loses the last commits.
+    pub nonce: Uuid,
+}
+
+/// A run that this dispatcher holds.
+#[derive(Debug, Clone)]
+pub struct ClaimedRun {
+    /// The claim batch.
+    pub lease: Lease,
+    /// The job.
+    pub job_id: i64,
+    /// The fencing number of this run.
+    pub run_lease: i64,
+    /// Position among the ready rows of its lane.
+    pub seq: i64,
+    /// Lane and priority, which a retry needs.
+    pub scan: Scan,
+    /// What earlier runs used up.
+    pub spent: Spent,
+    /// When the row of uncounted ends began.
+    pub uncounted_since: Option<DateTime<Utc>>,
+    /// When the job was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// Since the enqueue, by the database's clock at the claim.
+    pub age: Duration,
+    /// The job's own time-out, milliseconds.
+    pub timeout_ms: Option<i32>,
+    /// 1–1000.
+    pub max_attempts: i16,
+    /// JSON text, verbatim.
+    pub args: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// JSON object text.
+    pub metadata: Option<String>,
+    /// JSON object of strings, as text.
+    pub headers: Option<String>,
+    /// The enqueue's traceparent.
+    pub trace: Option<String>,
+    /// `expires_at` has passed: end it, do not send it.
+    pub expired: bool,
+}
+
+impl ClaimedRun {
+    /// The number of this attempt, 1-based.
+    pub fn attempt(&self) -> i16 {
+        i16::try_from(self.spent.failures.saturating_add(1)).unwrap_or(i16::MAX)
+    }
+}
+
+/// What to claim.
+#[derive(Debug)]
+pub struct ClaimRequest<'a> {
+    /// Who claims.
+    pub dispatcher_id: i64,
+    /// The batch's identity, chosen by the caller.
+    pub lease: Lease,
+    /// How long the runs may last at most, by the database's clock; for people and for time-outs, not for rescue.
+    pub lasts: Duration,
+    /// Scans in the order of preference: priority first, then lanes in rotation.
+    pub scans: &'a [Scan],
+    /// Free permits, at most [`CLAIM_MAX`].
+    pub limit: i64,
+}
+
+/// Claims at most `limit` runs and teaches `floors` what the claim saw. Runs come in the order of dispatch.
+pub async fn claim(
+    connection: &mut PgConnection,
+    request: &ClaimRequest<'_>,
+    floors: &mut Floors,
+) -> Result<Vec<Arc<ClaimedRun>>, EngineError> {
+    let (lanes, priorities): (Vec<i32>, Vec<i16>) =
+        request.scans.iter().map(|scan| (scan.lane_id, scan.priority)).unzip();
+    let levels: Vec<i64> = request.scans.iter().map(|scan| floors.floor(*scan)).collect();
+    let waiting: Vec<Scan> = request.scans.iter().copied().filter(|scan| floors.waits(*scan)).collect();
+    let (waiting_lanes, waiting_priorities): (Vec<i32>, Vec<i16>) =
+        waiting.iter().map(|scan| (scan.lane_id, scan.priority)).unzip();
+    let waiting_levels: Vec<i64> = waiting.iter().map(|scan| floors.floor(*scan)).collect();
+    let rows = sqlx::query(include_str!("sql/claim.sql"))
+        .bind(request.lease.lease_id)
+        .bind(request.dispatcher_id)
+        .bind(request.lease.nonce)
+        .bind(i64::try_from(request.lasts.as_millis()).unwrap_or(i64::MAX))
+        .bind(lanes)
+        .bind(priorities)
+        .bind(levels)
+        .bind(request.limit.min(CLAIM_MAX))
+        .bind(waiting_lanes)
+        .bind(waiting_priorities)
+        .bind(waiting_levels)
+        .fetch_all(connection)
+        .await?;
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let seen = Seen { snapshot_xmin: first.try_get(19)?, xid: first.try_get(20)? };
+    let lows: Vec<Option<i64>> = first.try_get(21)?;
+    let mut runs = rows.iter().map(|row| read(row, request.lease)).collect::<Result<Vec<_>, _>>()?;
+    let lows: Vec<(Scan, Option<i64>)> = waiting.into_iter().zip(lows).collect();
+    floors.learn(seen, &lows, runs.iter().map(|run| (run.scan, run.seq)));
+    runs.sort_unstable_by_key(|run| (run.scan.priority, run.seq));
+    Ok(runs.into_iter().map(Arc::new).collect())
+}
+
+fn read(row: &PgRow, lease: Lease) -> Result<ClaimedRun, EngineError> {
+    let uncounted_for: Option<i64> = row.try_get(8)?;
+    let age: i64 = row.try_get(18)?;
+    Ok(ClaimedRun {
+        lease,
+        seq: row.try_get(0)?,
+        job_id: row.try_get(1)?,
+        run_lease: row.try_get(2)?,
+        uncounted_since: row.try_get(3)?,
+        scan: Scan { lane_id: row.try_get(4)?, priority: row.try_get(5)? },
+        spent: Spent {
+            failures: u32::try_from(row.try_get::<i16, _>(6)?).unwrap_or(0),
+            uncounted: u32::try_from(row.try_get::<i16, _>(7)?).unwrap_or(0),
+            uncounted_for: Duration::from_millis(uncounted_for.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)),
+        },
+        created_at: row.try_get(9)?,
+        timeout_ms: row.try_get(10)?,
+        max_attempts: row.try_get(11)?,
+        args: row.try_get(12)?,
+        tags: row.try_get::<Option<Vec<String>>, _>(13)?.unwrap_or_default(),
+        metadata: row.try_get(14)?,
+        headers: row.try_get(15)?,
+        trace: row.try_get(16)?,
+        expired: row.try_get(17)?,
+        age: Duration::from_micros(u64::try_from(age).unwrap_or(0)),
+    })
+}

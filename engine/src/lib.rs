@@ -1,0 +1,34 @@
+//! What happens to a job in Postgres: pure lifecycle, one file and one statement per verb.
+//!
+//! `lifecycle`, `retry` and `floor` are pure. Every other module is one verb on the ledger, with its
+//! statement beside it in `sql/`. Nothing else in Posthaste holds SQL against tables.
+
+pub mod api_key;
+pub mod cancel;
+pub mod claim;
+pub mod depth;
+pub mod doctor;
+pub mod endpoint;
+pub mod enqueue;
+pub mod error;
+pub mod explain;
+pub mod finalize;
+pub mod fleet;
+pub mod floor;
+pub mod job;
+pub mod lane;
+pub mod lifecycle;
+pub mod list;
+pub mod migrate;
+pub mod overview;
+pub mod probe;
+pub mod promote;
+pub mod request_key;
+pub mod rescue;
+pub mod retry;
+pub mod retry_job;
+pub mod session;
+pub mod sleep;
+pub mod sweep;
+
+pub use error::EngineError;

@@ -1,0 +1,104 @@
+//! The schema and its version: migrations own both, and refuse what they do not know.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+use crate::EngineError;
+
+/// A migration: number, name, text.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    text: &'static str,
+}
+
+/// The finalize has one text, which the engine prepares and migration 4 wraps for SQL.
+const FINALIZE: &str = include_str!("sql/finalize.sql");
+
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "ledger", text: include_str!("../../migrations/0001_ledger.sql") },
+    Migration { version: 2, name: "ranges", text: include_str!("../../migrations/0002_ranges.sql") },
+    Migration { version: 3, name: "producers", text: include_str!("../../migrations/0003_producers.sql") },
+    Migration { version: 4, name: "operators", text: include_str!("../../migrations/0004_operators.sql") },
+    Migration { version: 5, name: "console", text: include_str!("../../migrations/0005_console.sql") },
+    Migration { version: 6, name: "sweeps", text: include_str!("../../migrations/0006_sweeps.sql") },
+];
+
+/// The newest schema version that this binary knows.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+impl Migration {
+    fn sql(&self) -> String {
+        self.text.replace("{{finalize}}", FINALIZE.trim_end())
+    }
+
+    /// FNV-1a of the text; only tells whether an applied file was edited.
+    fn checksum(&self) -> i64 {
+        let hash = self
+            .sql()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        hash.cast_signed()
+    }
+}
+
+/// Brings the schema up to date and returns the versions that were applied now. Safe to repeat, and to run
+/// twice at once: the second waits for the first. All migrations of one call are one transaction.
+pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<i64>, EngineError> {
+    let mut tx = connection.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock(28776, 0)").execute(&mut *tx).await?;
+    sqlx::raw_sql(
+        "create schema if not exists posthaste;
+         create table if not exists posthaste.schema_migration (
+           version bigint primary key, name text not null, checksum bigint not null,
+           applied_at timestamptz not null default now());",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let found = applied(&mut tx).await?;
+    check_known(&found)?;
+    let mut now = Vec::new();
+    for migration in MIGRATIONS.iter().filter(|m| !found.iter().any(|(version, _)| *version == m.version)) {
+        sqlx::raw_sql(AssertSqlSafe(migration.sql())).execute(&mut *tx).await?;
+        sqlx::query("insert into posthaste.schema_migration (version, name, checksum) values ($1, $2, $3)")
+            .bind(migration.version)
+            .bind(migration.name)
+            .bind(migration.checksum())
+            .execute(&mut *tx)
+            .await?;
+        now.push(migration.version);
+    }
+    tx.commit().await?;
+    Ok(now)
+}
+
+/// Refuses a database whose schema this binary cannot work with.
+pub async fn check(connection: &mut PgConnection) -> Result<(), EngineError> {
+    let exists: bool = sqlx::query_scalar("select to_regclass('posthaste.schema_migration') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    let found = if exists { applied(connection).await? } else { Vec::new() };
+    check_known(&found)?;
+    let newest = found.last().map_or(0, |(version, _)| *version);
+    if newest < SCHEMA_VERSION {
+        return Err(EngineError::SchemaTooOld { found: newest, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, i64)>, EngineError> {
+    let rows = sqlx::query("select version, checksum from posthaste.schema_migration order by version")
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+fn check_known(found: &[(i64, i64)]) -> Result<(), EngineError> {
+    for (version, checksum) in found {
+        match MIGRATIONS.iter().find(|m| m.version == *version) {
+            None => return Err(EngineError::SchemaTooNew { found: *version, known: SCHEMA_VERSION }),
+            Some(known) if known.checksum() != *checksum => return Err(EngineError::MigrationChanged(*version)),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

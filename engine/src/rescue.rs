@@ -1,0 +1,168 @@
+//! Rescue: end the runs of a dispatcher that went silent, and give back what was claimed and never sent.
+
+use sqlx::{Connection, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::{
+    EngineError,
+    claim::Lease,
+    finalize::{EndedBy, RunEnd, finalize},
+    floor::Scan,
+    lifecycle::{self, Next, Outcome, Policy, Recorded, Spent, Transition},
+    retry::RetryPolicy,
+};
+
+/// The most leases one rescue takes.
+const LEASES_PER_RESCUE: i64 = 8;
+
+/// What a rescue did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rescued {
+    /// Leases taken over.
+    pub leases: usize,
+    /// Runs that this rescue ended.
+    pub runs: usize,
+}
+
+/// Rescues some leases of these silent dispatchers: an ended run needs nothing, any other one counts as a failure
+/// of unknown delivery. `jitter` is drawn in `[0, 1)`. Call again until no lease is left.
+///
+/// Two statements: the leases are locked first, then the runs are read and ended with a newer snapshot.
+pub async fn rescue(connection: &mut PgConnection, silent: &[i64], jitter: f64) -> Result<Rescued, EngineError> {
+    let mut tx = connection.begin().await?;
+    let leases = sqlx::query(
+        "select lease_id, nonce, job_ids, run_leases, failures, uncounted
+         from posthaste.lease where dispatcher_id = any ($1) order by lease_id limit $2 for update skip locked",
+    )
+    .bind(silent)
+    .bind(LEASES_PER_RESCUE)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut rescued = Rescued { leases: leases.len(), runs: 0 };
+    let ids: Vec<i64> = leases.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let mut held = Vec::new();
+    for row in &leases {
+        held.extend(runs_of(row)?);
+    }
+    // A job can stand in two leases of one dispatcher (retried, claimed again); each run is its own.
+    let facts = facts(&mut tx, &held).await?;
+    let mut ends = Vec::with_capacity(held.len());
+    for (run, fact) in held.iter().zip(facts) {
+        let Some((scan, max_attempts)) = fact else { continue };
+        let policy = Policy { max_attempts, retry: RetryPolicy::default() };
+        ends.push(run.end(scan, lifecycle::rescue(run.spent, &policy, jitter), run.attempt(), Some("unknown")));
+    }
+    rescued.runs = finalize(&mut tx, &ends, EndedBy::Rescue, &ids).await?.len();
+    tx.commit().await?;
+    Ok(rescued)
+}
+
+/// Gives back the runs of a dispatcher's own leases that it does not know: it lost a claim's answer, so they were
+/// never sent. `known` are the leases it holds. Returns the number of runs released.
+pub async fn release_unknown(
+    connection: &mut PgConnection,
+    dispatcher_id: i64,
+    known: &[i64],
+) -> Result<usize, EngineError> {
+    let mut tx = connection.begin().await?;
+    let leases = sqlx::query(
+        "select lease_id, nonce, job_ids, run_leases, failures, uncounted
+         from posthaste.lease where dispatcher_id = $1 and lease_id <> all ($2) order by lease_id for update skip locked",
+    )
+    .bind(dispatcher_id)
+    .bind(known)
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<i64> = leases.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let mut held = Vec::new();
+    for row in &leases {
+        held.extend(runs_of(row)?);
+    }
+    let facts = facts(&mut tx, &held).await?;
+    let mut ends = Vec::with_capacity(held.len());
+    for (run, fact) in held.iter().zip(facts) {
+        let Some((scan, max_attempts)) = fact else { continue };
+        let policy = Policy { max_attempts, retry: RetryPolicy::default() };
+        let mut transition = lifecycle::decide(Outcome::Released, run.spent, &policy, 0.0);
+        if let Transition { recorded: Recorded::Released, next: Next::Again { uncounted, .. }, .. } = &mut transition {
+            *uncounted = (*uncounted).max(1);
+        }
+        ends.push(run.end(scan, transition, run.attempt().saturating_sub(1), None));
+    }
+    let released = finalize(&mut tx, &ends, EndedBy::Dispatcher, &ids).await?.len();
+    tx.commit().await?;
+    Ok(released)
+}
+
+/// One run of a lease row.
+struct HeldRun {
+    lease: Lease,
+    job_id: i64,
+    run_lease: i64,
+    spent: Spent,
+}
+
+impl HeldRun {
+    fn attempt(&self) -> i16 {
+        i16::try_from(self.spent.failures.saturating_add(1)).unwrap_or(i16::MAX)
+    }
+
+    fn end(&self, scan: Scan, transition: Transition, attempt: i16, class: Option<&'static str>) -> RunEnd {
+        RunEnd {
+            lease: self.lease,
+            job_id: self.job_id,
+            run_lease: self.run_lease,
+            scan,
+            attempt,
+            uncounted_since: None,
+            transition,
+            class,
+            http_status: None,
+            age_us: None,
+            headers_us: None,
+            body_us: None,
+        }
+    }
+}
+
+fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<HeldRun>, EngineError> {
+    let lease = Lease { lease_id: row.try_get(0)?, nonce: row.try_get::<Uuid, _>(1)? };
+    let jobs: Vec<i64> = row.try_get(2)?;
+    let runs: Vec<i64> = row.try_get(3)?;
+    let failures: Vec<i16> = row.try_get(4)?;
+    let uncounted: Vec<i16> = row.try_get(5)?;
+    let held = jobs.into_iter().zip(runs).zip(failures.into_iter().zip(uncounted)).map(
+        |((job_id, run_lease), (failures, uncounted))| HeldRun {
+            lease,
+            job_id,
+            run_lease,
+            spent: Spent {
+                failures: u32::try_from(failures).unwrap_or(0),
+                uncounted: u32::try_from(uncounted).unwrap_or(0),
+                ..Spent::default()
+            },
+        },
+    );
+    Ok(held.collect())
+}
+
+/// Where each run's job goes next, and how often it may fail; `None` for a job that is gone.
+async fn facts(connection: &mut PgConnection, held: &[HeldRun]) -> Result<Vec<Option<(Scan, u32)>>, EngineError> {
+    let ids: Vec<i64> = held.iter().map(|run| run.job_id).collect();
+    let rows = sqlx::query(
+        "select j.lane_id, j.priority, j.max_attempts
+         from unnest($1::bigint[]) with ordinality as i (job_id, n)
+         left join posthaste.job j on j.job_id = i.job_id
+         order by i.n",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let Some(lane_id) = row.try_get::<Option<i32>, _>(0)? else { return Ok(None) };
+            let max: i16 = row.try_get(2)?;
+            Ok(Some((Scan { lane_id, priority: row.try_get(1)? }, u32::try_from(max).unwrap_or(1))))
+        })
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! The engine's verbs against a real Postgres: one binary, a database of its own for each test.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the lint's exception covers test functions only")]
+
+mod bad_input;
+mod claim;
+mod enqueue;
+mod finalize;
+mod floor;
+mod migrate;
+mod model;
+mod plan;
+mod prepare;
+mod races;
+mod rescue;

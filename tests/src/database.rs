@@ -1,0 +1,59 @@
+//! A database of its own for each test.
+
+use posthaste_engine::session::{self, Role, Session};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use crate::cluster;
+
+/// A migrated, empty database, dropped with this value.
+#[derive(Debug)]
+pub struct TestDb {
+    name: String,
+    url: String,
+}
+
+impl TestDb {
+    /// A fresh copy of the migrated template.
+    pub async fn new() -> Self {
+        let (name, url) = cluster::create().await;
+        Self { name, url }
+    }
+
+    /// Its URL, as superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A connection with the settings of this role.
+    pub async fn connect(&self, role: Role) -> PgConnection {
+        let options = session::options(&self.url, role).expect("the URL of a test database");
+        PgConnection::connect_with(&options).await.expect("connecting to a test database")
+    }
+
+    /// A connection with the settings of this role that waits for locks as long as the test lets it: for forced
+    /// interleavings, where the product would give up after 100 ms and try again.
+    pub async fn patient(&self, role: Role) -> PgConnection {
+        let mut connection = self.connect(role).await;
+        sqlx::query("set lock_timeout = 0").execute(&mut connection).await.expect("set lock_timeout");
+        connection
+    }
+
+    /// A session, which connects at its first call.
+    pub fn session(&self, role: Role) -> Session {
+        Session::new(&self.url, role).expect("the URL of a test database")
+    }
+
+    /// A pool of at most eight connections for single statements.
+    pub fn pool(&self) -> PgPool {
+        session::pool(&self.url, 8).expect("the URL of a test database")
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        // A test that failed because there is no server must not fail twice.
+        if !std::thread::panicking() {
+            cluster::drop_database(&self.name);
+        }
+    }
+}

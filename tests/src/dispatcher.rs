@@ -1,0 +1,119 @@
+//! A dispatcher without HTTP: claims through the engine and ends what it claimed.
+
+use std::{sync::Arc, time::Duration};
+
+use posthaste_engine::{
+    claim::{ClaimRequest, ClaimedRun, Lease, claim},
+    finalize::{EndedBy, RunEnd, Settled, settle},
+    fleet,
+    floor::{Floors, Scan},
+    lifecycle::{self, Outcome, Policy, RunError, Transition},
+    retry::RetryPolicy,
+    session::Role,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{TestDb, sql};
+
+/// A retry policy without surprises: ten seconds, no jitter.
+pub const RETRY: RetryPolicy = RetryPolicy::Constant { base: Duration::from_secs(10), jitter: 0.0 };
+
+/// What a run's owner allows, with [`RETRY`].
+pub fn policy(run: &ClaimedRun) -> Policy {
+    Policy { max_attempts: u32::try_from(run.max_attempts).unwrap_or(1), retry: RETRY }
+}
+
+/// A counted failure with this code.
+pub fn failed(code: &'static str) -> Outcome {
+    Outcome::Failed { error: RunError::new(code, "as the test wants it"), retry_after: None }
+}
+
+/// One dispatcher of the fleet, with its floors and its connections.
+#[derive(Debug)]
+pub struct FakeDispatcher {
+    /// Its number in the fleet.
+    pub id: i64,
+    /// What it has learnt of the lanes.
+    pub floors: Floors,
+    /// For claims.
+    pub claims: PgConnection,
+    /// For ends.
+    pub settles: PgConnection,
+    leases: i64,
+}
+
+impl FakeDispatcher {
+    /// Registers a dispatcher.
+    pub async fn start(db: &TestDb) -> Self {
+        let claims = db.connect(Role::Claim).await;
+        let mut settles = db.connect(Role::Settle).await;
+        let (id, _) = fleet::register(&mut settles, "test", "0").await.expect("registering a dispatcher");
+        Self { id, floors: Floors::default(), claims, settles, leases: 0 }
+    }
+
+    /// The identity of its next claim batch.
+    pub fn next_lease(&mut self) -> Lease {
+        self.leases += 1;
+        let lease_id = (self.id << 32) | self.leases;
+        let nonce = Uuid::from_u64_pair(lease_id.cast_unsigned(), !lease_id.cast_unsigned());
+        Lease { lease_id, nonce }
+    }
+
+    /// Claims at most `limit` runs of these scans.
+    pub async fn claim(&mut self, scans: &[Scan], limit: i64) -> Vec<Arc<ClaimedRun>> {
+        let lease = self.next_lease();
+        let request =
+            ClaimRequest { dispatcher_id: self.id, lease, lasts: Duration::from_mins(1), scans, limit };
+        claim(&mut self.claims, &request, &mut self.floors).await.expect("a claim")
+    }
+
+    /// Claims at most `limit` runs of any lane.
+    pub async fn claim_any(&mut self, limit: i64) -> Vec<Arc<ClaimedRun>> {
+        let scans = sql::all_scans(&mut self.settles).await;
+        self.claim(&scans, limit).await
+    }
+
+    /// Claims the one run that there is.
+    pub async fn claim_one(&mut self) -> Arc<ClaimedRun> {
+        let mut runs = self.claim_any(2).await;
+        assert_eq!(runs.len(), 1, "runs to claim");
+        runs.remove(0)
+    }
+
+    /// The end of a run that came to `outcome`, as the lifecycle decides it.
+    pub fn end(run: &ClaimedRun, outcome: Outcome) -> RunEnd {
+        Self::end_with(run, lifecycle::decide(outcome, run.spent, &policy(run), 0.0))
+    }
+
+    /// The end of a run with this transition.
+    pub fn end_with(run: &ClaimedRun, transition: Transition) -> RunEnd {
+        RunEnd {
+            lease: run.lease,
+            job_id: run.job_id,
+            run_lease: run.run_lease,
+            scan: run.scan,
+            attempt: run.attempt(),
+            uncounted_since: run.uncounted_since,
+            transition,
+            class: Some("responded"),
+            http_status: Some(200),
+            age_us: Some(1_000),
+            headers_us: Some(900),
+            body_us: Some(100),
+        }
+    }
+
+    /// Ends runs; tells what became of each. Leases are left as they are.
+    pub async fn settle(&mut self, ends: &[RunEnd]) -> Vec<Settled> {
+        settle(&mut self.settles, ends, EndedBy::Dispatcher, &[]).await.expect("a finalize")
+    }
+
+    /// Ends one run that is the last of its lease; asserts that this ended it.
+    pub async fn finish(&mut self, run: &ClaimedRun, outcome: Outcome) {
+        let drained = [run.lease.lease_id];
+        let end = Self::end(run, outcome);
+        let settled = settle(&mut self.settles, &[end], EndedBy::Dispatcher, &drained).await.expect("a finalize");
+        assert_eq!(settled, [Settled::Applied]);
+    }
+}
