@@ -1,0 +1,32 @@
+//! Claim, POST, outcome: the dispatcher.
+//!
+//! Permits first: the `claimer` claims at most what can be POSTed now. Each run is one `attempt`: `request` builds and
+//! signs, `egress` sends, `outcome` reads the answer, the engine's lifecycle decides. The `completer` writes the ends in
+//! batches, and gives the permits back when they are durable. `routes`, `target`, `breaker` and `permit` say where to
+//! and how much; `beat`, `promoter`, `rescuer`, `sweeper`, `listener`, `sleeper` and `configurer` are the loops beside.
+
+mod attempt;
+mod beat;
+mod breaker;
+mod claimer;
+mod completer;
+mod configurer;
+mod context;
+pub mod egress;
+pub mod excerpt;
+mod listener;
+mod metrics;
+pub mod outcome;
+mod permit;
+mod promoter;
+mod request;
+mod rescuer;
+pub mod retry_after;
+mod routes;
+mod run;
+mod silence;
+mod sleeper;
+mod sweeper;
+mod target;
+
+pub use run::{Settings, run};

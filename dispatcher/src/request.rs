@@ -1,0 +1,91 @@
+//! The request of one run: body, headers, signature, trace.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use posthaste_engine::{claim::ClaimedRun, lane::Lane};
+use posthaste_protocol::{
+    dispatch::{self, DispatchJob, UnsendableHeader},
+    id::JobId,
+    idempotency::KeyParts,
+    trace::TraceContext,
+};
+use posthaste_service::{clock, entropy, telemetry};
+use tracing::Span;
+
+use crate::target::Target;
+
+/// What is POSTed for one run.
+pub struct DispatchRequest {
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Builds and signs the request of `run`. `span` is the attempt's.
+pub fn build(
+    run: &ClaimedRun,
+    lane: &Lane,
+    target: &Target,
+    installation: [u8; 16],
+    span: &Span,
+) -> Result<DispatchRequest, UnsendableHeader> {
+    let key = KeyParts {
+        installation,
+        job_id: run.job_id,
+        created_at_micros: run.created_at.timestamp_micros(),
+        resume: 0,
+        attempt: (target.keys_by_attempt() && run.spent.failures > 0).then_some(run.spent.failures + 1),
+    }
+    .key();
+    let job = DispatchJob {
+        id: JobId(run.job_id),
+        kind: &lane.kind,
+        queue: &lane.queue,
+        attempt: i32::from(run.attempt()),
+        max_attempts: i32::from(run.max_attempts),
+        run_lease: run.run_lease,
+        enqueued_at: run.created_at,
+        tags: &run.tags,
+        metadata: run.metadata.as_deref().unwrap_or("{}"),
+        args: &run.args,
+        timeout_ms: u64::try_from(target.timeout(run.timeout_ms).as_millis()).unwrap_or(u64::MAX),
+        idempotency_key: &key,
+    };
+    let mut body = Vec::with_capacity(run.args.len() + 512);
+    dispatch::body(target.spec.format, &job, &mut body);
+    let mut headers = HeaderMap::with_capacity(24);
+    dispatch::headers(target.spec.format, &job, &mut headers)?;
+    for (name, value) in &target.headers {
+        headers.insert(name, value.clone());
+    }
+    if let Some(own) = &run.headers {
+        job_headers(own, &mut headers);
+    }
+    dispatch::signature_headers(&target.secrets, &key, clock::unix_now(), &body, &mut headers)?;
+    if let Some(context) = trace(run, span) {
+        dispatch::trace_header(&context, &mut headers)?;
+    }
+    Ok(DispatchRequest { headers, body: body.into() })
+}
+
+/// The job's own headers; the database has checked names and values, so one that is not valid is left out.
+fn job_headers(own: &str, headers: &mut HeaderMap) {
+    let Ok(own) = serde_json::from_str::<std::collections::BTreeMap<String, String>>(own) else { return };
+    for (name, value) in own {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The attempt's span: the exported one where spans are exported, else a child of the enqueue's with a new id.
+fn trace(run: &ClaimedRun, span: &Span) -> Option<TraceContext> {
+    if let Some((trace_id, span_id, flags)) = telemetry::span_traceparent(span) {
+        return TraceContext::new(trace_id, span_id, flags).ok();
+    }
+    match run.trace.as_deref().and_then(|trace| trace.parse::<TraceContext>().ok()) {
+        Some(parent) => parent.child(entropy::span_id()).ok(),
+        None => TraceContext::new(entropy::nonce16(), entropy::span_id(), 0).ok(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Routes: which lane goes to which target. One immutable snapshot, replaced when the configuration changes.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use posthaste_engine::{EngineError, endpoint, floor::Scan, lane, session::Session};
+use posthaste_protocol::seal::SealKeys;
+use tracing::warn;
+
+use crate::{egress::EgressPolicy, target::Target};
+
+/// The priorities of a lane, first to last.
+const PRIORITIES: [i16; 4] = [1, 2, 3, 4];
+
+/// A target and the lanes whose jobs it takes.
+pub struct Route {
+    /// Where.
+    pub target: Arc<Target>,
+    /// Its lanes.
+    pub lanes: Vec<i32>,
+}
+
+impl Route {
+    /// What a claim for this route scans: priority first, then lanes, starting with another lane each `turn`.
+    pub fn scans(&self, turn: usize) -> Vec<Scan> {
+        let mut scans = Vec::with_capacity(self.lanes.len() * PRIORITIES.len());
+        for priority in PRIORITIES {
+            for n in 0..self.lanes.len() {
+                let lane_id = self.lanes[(n + turn) % self.lanes.len()];
+                scans.push(Scan { lane_id, priority });
+            }
+        }
+        scans
+    }
+}
+
+/// What the claimer knows of the configuration.
+#[derive(Default)]
+pub struct Routes {
+    /// Lanes by number.
+    pub lanes: HashMap<i32, Arc<lane::Lane>>,
+    /// Targets that have lanes and are not paused, by name.
+    pub open: Vec<Route>,
+    /// Every target, for the heartbeat.
+    pub targets: HashMap<String, Arc<Target>>,
+}
+
+impl Routes {
+    /// Reads lanes and endpoints. An endpoint that this process cannot use is left out and said so: its jobs stay
+    /// available for a dispatcher that can.
+    pub async fn load(
+        session: &mut Session,
+        keys: Option<&SealKeys>,
+        policy: &EgressPolicy,
+        before: &Self,
+        now: Instant,
+    ) -> Result<Self, EngineError> {
+        let (lanes, rows) = session
+            .call(async |connection| Ok((lane::lanes(connection).await?, endpoint::endpoints(connection).await?)))
+            .await?;
+        let mut targets = HashMap::new();
+        for row in rows {
+            let gate = before.targets.get(&row.name).map(|target| Arc::clone(&target.gate));
+            match Target::resolve(&row, keys, policy, gate, now) {
+                Ok(target) => {
+                    targets.insert(target.name.clone(), Arc::new(target));
+                }
+                Err(error) => warn!(endpoint.name = error.name, reason = error.reason, "endpoint cannot be used here"),
+            }
+        }
+        Ok(Self::of(lanes, targets))
+    }
+
+    /// Routes each lane: to the endpoint its jobs name, else to the one that takes their kind, else to the one that
+    /// takes every kind.
+    fn of(lanes: Vec<lane::Lane>, targets: HashMap<String, Arc<Target>>) -> Self {
+        let mut by_kind: HashMap<&str, &Arc<Target>> = HashMap::new();
+        for target in targets.values() {
+            by_kind.extend(target.spec.kinds.iter().map(|kind| (kind.as_str(), target)));
+        }
+        let mut routes: HashMap<&str, Route> = HashMap::new();
+        for lane in &lanes {
+            let target = match &lane.endpoint {
+                Some(name) => targets.get(name),
+                None => by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied(),
+            };
+            let Some(target) = target.filter(|target| !target.paused) else { continue };
+            routes
+                .entry(&target.name)
+                .or_insert_with(|| Route { target: Arc::clone(target), lanes: Vec::new() })
+                .lanes
+                .push(lane.lane_id);
+        }
+        let mut routes: Vec<Route> = routes.into_values().collect();
+        routes.sort_by(|a, b| a.target.name.cmp(&b.target.name));
+        let lanes = lanes.into_iter().map(|lane| (lane.lane_id, Arc::new(lane))).collect();
+        Self { lanes, open: routes, targets }
+    }
+}

@@ -1,0 +1,168 @@
+//! Run: starts the loops of one dispatcher, and ends them in order.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use posthaste_engine::{
+    EngineError, fleet, migrate, rescue,
+    session::{Role, Session},
+};
+use posthaste_protocol::seal::SealKeys;
+use posthaste_service::{
+    health::{CLAIM_LOOP_ALIVE, HEARTBEAT_ALIVE, Health, POSTGRES_CONNECTED, SCHEMA_COMPATIBLE},
+    shutdown::Shutdown,
+    telemetry::metrics::Registry,
+};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    beat, claimer, completer, configurer,
+    context::{Context, Leases},
+    egress::{Client, ClientOptions, EgressPolicy},
+    listener,
+    metrics::Metrics,
+    permit::Permits,
+    promoter, rescuer,
+    routes::Routes,
+    sleeper, sweeper,
+};
+
+/// How long the last ends may take to be written after the hard stop.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// What a dispatcher needs to know.
+pub struct Settings {
+    /// Postgres.
+    pub database_url: String,
+    /// Postgres without a pooler in between, for LISTEN and the sleeper's lock.
+    pub listen_url: String,
+    /// Dispatches open at once, at most.
+    pub concurrency: usize,
+    /// What may be dialled.
+    pub egress: EgressPolicy,
+    /// Opens endpoint secrets; without it no endpoint can be used.
+    pub seal_keys: Option<SealKeys>,
+}
+
+/// The ends of the channels that the loops read.
+struct Inboxes {
+    ended: mpsc::UnboundedReceiver<completer::Ended>,
+    retire: mpsc::UnboundedReceiver<String>,
+}
+
+/// Runs a dispatcher until `shutdown` and its flights have ended. Errors only before it has begun.
+pub async fn run(
+    settings: Settings,
+    registry: &Registry,
+    health: &Health,
+    shutdown: Shutdown,
+) -> Result<(), EngineError> {
+    let session = |role| Session::new(&settings.database_url, role);
+    let mut beat_session = session(Role::General)?;
+    beat_session.call(async |c| migrate::check(c).await).await?;
+    let (context, inboxes) = begin(&settings, &mut beat_session, registry, health, shutdown).await?;
+    let mut configuration = session(Role::General)?;
+    configurer::load(&context, &mut configuration).await?;
+    let (idle_sender, idle) = watch::channel(false);
+    let beating = tokio::spawn(beat::run(Arc::clone(&context), beat_session));
+    let completing = tokio::spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, inboxes.ended));
+    let helpers = [
+        tokio::spawn(configurer::run(Arc::clone(&context), configuration, inboxes.retire)),
+        tokio::spawn(promoter::run(Arc::clone(&context), session(Role::Settle)?)),
+        tokio::spawn(rescuer::run(Arc::clone(&context), session(Role::Settle)?)),
+        tokio::spawn(sweeper::run(Arc::clone(&context), session(Role::General)?)),
+        tokio::spawn(listener::run(Arc::clone(&context), settings.listen_url.clone())),
+        tokio::spawn(sleeper::run(Arc::clone(&context), Session::new(&settings.listen_url, Role::General)?, idle)),
+    ];
+    info!(dispatcher.id = context.dispatcher_id, concurrency = settings.concurrency, "dispatcher started");
+    // Returns when it was told to stop and every flight has told its end.
+    claimer::run(Arc::clone(&context), session(Role::Claim)?, idle_sender).await;
+    for helper in helpers {
+        if let Err(error) = helper.await {
+            warn!(error = %error, "a loop failed");
+        }
+    }
+    finish(context, completing, settings.database_url).await;
+    beating.abort();
+    Ok(())
+}
+
+async fn begin(
+    settings: &Settings,
+    session: &mut Session,
+    registry: &Registry,
+    health: &Health,
+    shutdown: Shutdown,
+) -> Result<(Arc<Context>, Inboxes), EngineError> {
+    for check in [POSTGRES_CONNECTED, SCHEMA_COMPATIBLE] {
+        health.require(check);
+    }
+    health.require_beat(CLAIM_LOOP_ALIVE, Duration::from_secs(30));
+    health.require_beat(HEARTBEAT_ALIVE, Duration::from_secs(15));
+    let host = host();
+    let (dispatcher_id, installation) =
+        session.call(async |c| fleet::register(c, &host, env!("CARGO_PKG_VERSION")).await).await?;
+    let (ended, ended_inbox) = mpsc::unbounded_channel();
+    let (retire, retire_inbox) = mpsc::unbounded_channel();
+    let context = Context {
+        dispatcher_id,
+        installation,
+        client: Client::new(settings.egress.clone(), &ClientOptions::default()),
+        policy: settings.egress.clone(),
+        seal_keys: settings.seal_keys.clone(),
+        permits: Permits::new(settings.concurrency),
+        routes: ArcSwap::from_pointee(Routes::default()),
+        leases: Leases::default(),
+        ended,
+        retire,
+        flights: std::sync::Mutex::default(),
+        wake: Notify::new(),
+        recheck: Notify::new(),
+        scheduled: Notify::new(),
+        config_changed: Notify::new(),
+        cancels: Notify::new(),
+        metrics: Metrics::new(registry),
+        health: health.clone(),
+        shutdown,
+        closing: CancellationToken::new(),
+        started: Instant::now(),
+        beat_ms: 0.into(),
+    };
+    Ok((Arc::new(context), Inboxes { ended: ended_inbox, retire: retire_inbox }))
+}
+
+/// Everything has ended: writes the last ends, gives back what was claimed and not sent, and leaves the fleet.
+async fn finish(context: Arc<Context>, completing: tokio::task::JoinHandle<()>, url: String) {
+    let (id, shutdown) = (context.dispatcher_id, context.shutdown.clone());
+    context.closing.cancel();
+    let written = async {
+        tokio::select! {
+            result = completing => result.is_ok(),
+            () = async { shutdown.hard().cancelled().await; tokio::time::sleep(LAST_WRITES).await } => false,
+        }
+    };
+    if !written.await {
+        warn!("some ends could not be written; another dispatcher will rescue their runs");
+        return;
+    }
+    let left = async {
+        let mut session = Session::new(&url, Role::Settle)?;
+        session.call(async |c| rescue::release_unknown(c, id, &[]).await).await?;
+        session.call(async |c| fleet::leave(c, id).await).await
+    };
+    match left.await {
+        Ok(()) => info!(dispatcher.id = id, "dispatcher stopped"),
+        Err(error) => warn!(error = %error, "could not say good-bye; a rescue will tidy up"),
+    }
+}
+
+/// The machine's name, for people.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,55 @@
+//! Sleeper: holds the lock that makes producers notify, for as long as the claimer is idle.
+
+use std::{sync::Arc, time::Duration};
+
+use posthaste_engine::{EngineError, session::Session, sleep};
+use tokio::sync::watch;
+use tracing::debug;
+
+use crate::context::Context;
+
+/// How long the lock may be waited for at a time: the wait holds the vacuum horizon.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often a held lock's connection is asked whether it lives.
+const PING: Duration = Duration::from_secs(10);
+
+/// Sleeps and wakes with the claimer until the soft stop. `session` is a direct connection of its own.
+pub async fn run(context: Arc<Context>, mut session: Session, mut idle: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            changed = idle.wait_for(|idle| *idle) => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = context.shutdown.soft().cancelled() => return,
+        }
+        if let Err(error) = sleep_once(&context, &mut session, &mut idle).await {
+            // Postgres cut the wait short, or is away: polling goes on.
+            debug!(error = %error, "not asleep");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+async fn sleep_once(
+    context: &Context,
+    session: &mut Session,
+    idle: &mut watch::Receiver<bool>,
+) -> Result<(), EngineError> {
+    session.call_within(WAIT, async |c| sleep::fall_asleep(c).await).await?;
+    if *idle.borrow() {
+        // What was enqueued before the lock was granted did not notify.
+        context.recheck.notify_one();
+    }
+    let mut asleep = *idle.borrow();
+    while asleep {
+        tokio::select! {
+            // Awake, or the claimer is gone.
+            () = async { drop(idle.wait_for(|idle| !*idle).await) } => asleep = false,
+            () = tokio::time::sleep(PING) => session.call(async |c| sleep::still_there(c).await).await?,
+            () = context.shutdown.soft().cancelled() => asleep = false,
+        }
+    }
+    session.call(async |c| sleep::wake_up(c).await).await
+}

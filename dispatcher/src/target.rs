@@ -1,0 +1,184 @@
+//! A target: one endpoint, resolved and ready to be POSTed to.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use posthaste_engine::{endpoint::EndpointRow, retry::RetryPolicy};
+use posthaste_protocol::{
+    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
+    seal::SealKeys,
+    signature::Secret,
+};
+use posthaste_service::config::SecretRef;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use crate::{
+    breaker::EndpointHealth,
+    egress::EgressPolicy,
+    outcome::{Meaning, OnUnknown},
+    permit::Gate,
+};
+
+/// Where and how to POST the jobs of one endpoint.
+pub struct Target {
+    /// The endpoint's name.
+    pub name: String,
+    /// As written.
+    pub spec: EndpointSpec,
+    /// Where.
+    pub uri: Uri,
+    /// Its own headers, references resolved.
+    pub headers: HeaderMap,
+    /// What signs, newest first.
+    pub secrets: Vec<Secret>,
+    /// How retries wait.
+    pub retry: RetryPolicy,
+    /// Overrides of the answer table.
+    pub status_map: BTreeMap<u16, Meaning>,
+    /// An operator, or five 410s, stopped it.
+    pub paused: bool,
+    /// Its permits and health; kept when the endpoint is reloaded.
+    pub gate: Arc<Gate>,
+}
+
+/// Why an endpoint cannot be used by this dispatcher, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("endpoint {name}: {reason}")]
+pub struct UnusableEndpoint {
+    /// Which.
+    pub name: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// One signing secret of an endpoint, as sealed in its row.
+#[derive(Deserialize)]
+struct StoredSecret {
+    secret: String,
+}
+
+impl Target {
+    /// Resolves a row. `gate` is the endpoint's gate from before, if there was one.
+    pub fn resolve(
+        row: &EndpointRow,
+        keys: Option<&SealKeys>,
+        policy: &EgressPolicy,
+        gate: Option<Arc<Gate>>,
+        now: Instant,
+    ) -> Result<Self, UnusableEndpoint> {
+        let unusable = |reason: String| UnusableEndpoint { name: row.name.clone(), reason };
+        let spec = EndpointSpec::parse(&row.spec)
+            .map_err(|faults| unusable(faults.first().map(|fault| fault.message.clone()).unwrap_or_default()))?;
+        policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
+        let uri = spec.url.as_str().parse().map_err(|_| unusable("the URL cannot be dialled".to_owned()))?;
+        let concurrency = usize::try_from(spec.concurrency).unwrap_or(usize::MAX);
+        let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(EndpointHealth::new(spec.breaker, concurrency, now))));
+        gate.health(|health| health.configure(spec.breaker, concurrency));
+        Ok(Self {
+            uri,
+            headers: headers(&spec).map_err(unusable)?,
+            secrets: secrets(row, keys).map_err(unusable)?,
+            retry: retry(&spec.retry),
+            status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
+            paused: row.paused_at.is_some(),
+            name: row.name.clone(),
+            gate,
+            spec,
+        })
+    }
+
+    /// How long one dispatch may take; a job's own time-out goes before the endpoint's.
+    pub fn timeout(&self, job: Option<i32>) -> Duration {
+        let ms = job.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(self.spec.timeout_ms);
+        Duration::from_millis(ms)
+    }
+
+    /// Whether a bare 202 means that a callback follows.
+    pub fn waits_on_202(&self) -> bool {
+        self.spec.accept_202 == Accept202::Wait
+    }
+
+    /// Whether a known failure opens a new idempotency key.
+    pub fn keys_by_attempt(&self) -> bool {
+        self.spec.idempotency == Idempotency::Attempt
+    }
+
+    /// What to do when nobody knows whether a run happened.
+    pub fn on_unknown(&self) -> OnUnknown {
+        match self.spec.on_unknown {
+            Some(endpoint::OnUnknown::Fail) => OnUnknown::Fail,
+            Some(endpoint::OnUnknown::Wait) => OnUnknown::Wait,
+            Some(endpoint::OnUnknown::Retry) | None => OnUnknown::Retry,
+        }
+    }
+}
+
+fn headers(spec: &EndpointSpec) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, source) in &spec.headers {
+        let value = match source {
+            HeaderSource::Literal(value) => value.clone(),
+            HeaderSource::Reference(reference) => resolve(reference)?,
+        };
+        insert(&mut headers, name, &value)?;
+    }
+    if let Auth::Bearer { token } = &spec.auth {
+        insert(&mut headers, "authorization", &format!("Bearer {}", resolve(token)?))?;
+    }
+    Ok(headers)
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
+    let unsendable = |_| format!("the value of header {name} cannot be sent");
+    let mut value = HeaderValue::from_str(value).map_err(unsendable)?;
+    value.set_sensitive(true);
+    let key = HeaderName::try_from(name).map_err(|_| format!("{name} is no header name"))?;
+    headers.insert(key, value);
+    Ok(())
+}
+
+fn resolve(reference: &Reference) -> Result<String, String> {
+    let reference = match reference {
+        Reference::Env { env } => SecretRef::Env(env.clone()),
+        Reference::File { file } => SecretRef::File(file.into()),
+    };
+    reference.resolve().map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string())
+}
+
+fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, String> {
+    let keys = keys.ok_or("POSTHASTE_SECRET_KEYS is not set here, and signing needs it")?;
+    let opened = keys
+        .open(&row.secret, &row.name)
+        .map_err(|_| "its secret cannot be opened with this POSTHASTE_SECRET_KEYS; rotate the secret or add the key")?;
+    let stored: Vec<StoredSecret> =
+        serde_json::from_slice(&opened).map_err(|_| "its sealed secret has another shape; rotate it".to_owned())?;
+    stored.iter().map(|one| Secret::parse(&one.secret).map_err(|error| error.to_string())).collect()
+}
+
+fn retry(retry: &Retry) -> RetryPolicy {
+    let (base, max) = (Duration::from_millis(retry.base_ms), Duration::from_millis(retry.max_ms));
+    match retry.policy {
+        endpoint::RetryPolicy::Exponential => RetryPolicy::Exponential { base, max, jitter: retry.jitter },
+        endpoint::RetryPolicy::Linear => RetryPolicy::Linear { base, max, jitter: retry.jitter },
+        endpoint::RetryPolicy::Constant => RetryPolicy::Constant { base, jitter: retry.jitter },
+        endpoint::RetryPolicy::List => {
+            RetryPolicy::List { delays: retry.delays_ms.iter().copied().map(Duration::from_millis).collect() }
+        }
+    }
+}
+
+const fn meaning(action: StatusAction) -> Meaning {
+    match action {
+        StatusAction::Retry => Meaning::Retry,
+        StatusAction::Fail => Meaning::Fail,
+        StatusAction::Complete => Meaning::Complete,
+        StatusAction::Throttle => Meaning::Throttle,
+        StatusAction::Cancel => Meaning::Cancel,
+        StatusAction::Misconfigured => Meaning::Misconfigured,
+    }
+}
