@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     egress::{Answer, SendError},
     outcome::{self, AnswerContext, RESULT_CAP, Verdict},
-    permit::Permit,
+    permit::{Hold, Permit},
     request,
     target::Target,
 };
@@ -38,6 +38,8 @@ pub struct Flight {
     pub claimed: Instant,
     /// Given back when the end is durable.
     pub permit: Permit,
+    /// Given back when the POST has ended.
+    pub hold: Hold,
 }
 
 /// What is known of a POST besides its outcome.
@@ -50,25 +52,30 @@ struct Facts {
     body_us: Option<u64>,
 }
 
+/// What the end of a run needs of its flight.
+struct Open {
+    run: Arc<ClaimedRun>,
+    target: Arc<Target>,
+    permit: Permit,
+}
+
 /// Tells the end of a run even when its task panics: an end that nobody tells would hold its permit and lease for ever.
 struct Ending {
     context: Arc<Context>,
-    flight: Option<Flight>,
+    open: Option<Open>,
 }
 
 impl Ending {
     fn tell(&mut self, outcome: Outcome, facts: &Facts) {
-        let Some(flight) = self.flight.take() else { return };
-        self.context.flights().remove(&flight.run.job_id);
-        let policy = Policy {
-            max_attempts: u32::try_from(flight.run.max_attempts).unwrap_or(1),
-            retry: flight.target.retry.clone(),
-        };
-        let transition = lifecycle::decide(outcome, flight.run.spent, &policy, entropy::jitter());
-        let ended = Ended { end: run_end(&flight.run, transition, facts), began: facts.began, permit: flight.permit };
+        let Some(Open { run, target, permit }) = self.open.take() else { return };
+        self.context.flights().remove(&run.job_id);
+        let max_attempts = u32::try_from(run.max_attempts).unwrap_or(1);
+        let policy = Policy { max_attempts, retry: target.retry.clone() };
+        let transition = lifecycle::decide(outcome, run.spent, &policy, entropy::jitter());
+        let ended = Ended { end: run_end(&run, transition, facts), began: facts.began, permit };
         // The completer outlives every flight; should it be gone, the lease is rescued.
         if self.context.ended.send(ended).is_err() {
-            warn!(job.id = flight.run.job_id, "the completer is gone; the run will be rescued");
+            warn!(job.id = run.job_id, "the completer is gone; the run will be rescued");
         }
     }
 }
@@ -113,19 +120,27 @@ fn adopt(span: &Span, trace: Option<&str>) {
 }
 
 async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
-    let (run, target) = (Arc::clone(&flight.run), Arc::clone(&flight.target));
-    let lane = Arc::clone(&flight.lane);
-    let claimed = flight.claimed;
+    let (run, target, lane) = (Arc::clone(&flight.run), Arc::clone(&flight.target), Arc::clone(&flight.lane));
+    let Flight { run: _, lane: _, target: _, claimed, permit, hold } = flight;
     let cancel = CancellationToken::new();
     context.flights().insert(run.job_id, cancel.clone());
-    let mut ending = Ending { context: Arc::clone(&context), flight: Some(flight) };
+    let mut ending = Ending {
+        context: Arc::clone(&context),
+        open: Some(Open { run: Arc::clone(&run), target: Arc::clone(&target), permit }),
+    };
     let mut facts = Facts::default();
     if run.expired {
         return ending.tell(Outcome::Expired, &facts);
     }
-    if !context.may_send(claimed) {
+    let slot = tokio::select! {
+        slot = hold.enter() => slot,
+        () = cancel.cancelled() => return cancelled(&context, &mut ending, &target, &facts).await,
+        () = context.shutdown.soft().cancelled() => None,
+    };
+    // No slot: the endpoint's breaker opened, or this process drains. Too late: a rescuer may hold the run by now.
+    let Some(_slot) = slot.filter(|_| context.may_send(claimed)) else {
         return ending.tell(Outcome::Released, &facts);
-    }
+    };
     let request = match request::build(&run, &lane, &target, *context.installation.as_bytes(), span) {
         Ok(request) => request,
         Err(error) => {
@@ -134,30 +149,32 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
         }
     };
     let began = Instant::now();
+    facts.began = Some(began);
     if run.run_lease == 1 {
         context.metrics.pickup_seconds.observe((run.age + claimed.elapsed()).as_secs_f64());
     }
     let deadline = tokio::time::Instant::from_std(began + target.timeout(run.timeout_ms));
-    let post = context.client.post(target.uri.clone(), request.headers, request.body, deadline, RESULT_CAP);
-    facts.began = Some(began);
     let result = tokio::select! {
-        result = post => result,
-        () = cancel.cancelled() => return cancelled(&context, &mut ending, &target, &mut facts).await,
+        result = context.client.post(target.uri.clone(), request.headers, request.body, deadline, RESULT_CAP) => result,
+        () = cancel.cancelled() => {
+            facts.class = Some("unknown");
+            return cancelled(&context, &mut ending, &target, &facts).await;
+        }
         () = context.shutdown.hard().cancelled() => {
             facts.class = Some("unknown");
             let error = RunError::new("shutdown", "the dispatcher stopped before the function answered");
             return ending.tell(Outcome::Unknown { error, fail: false }, &facts);
         }
     };
-    context.metrics.dispatch_seconds.with_label_values(&[&target.name]).observe(began.elapsed().as_secs_f64());
+    target.gate.took(began.elapsed());
+    target.dispatch_seconds.observe(began.elapsed().as_secs_f64());
     let outcome = judge(&context, &run, &target, &result, &mut facts);
     describe(span, &outcome, &facts);
     ending.tell(outcome, &facts);
 }
 
 /// The POST was dropped on request; what the run holds is held until the function's grace is over.
-async fn cancelled(context: &Context, ending: &mut Ending, target: &Target, facts: &mut Facts) {
-    facts.class = Some("unknown");
+async fn cancelled(context: &Context, ending: &mut Ending, target: &Target, facts: &Facts) {
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => {}
         () = context.shutdown.soft().cancelled() => {}
@@ -209,7 +226,10 @@ fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence) {
     let name = target.name.as_str();
     match consequence {
         Consequence::None => {}
-        Consequence::Opened => warn!(endpoint.name = name, "breaker opened: its jobs stay available"),
+        Consequence::Opened => {
+            target.gate.shut();
+            warn!(endpoint.name = name, "breaker opened: its jobs stay available");
+        }
         Consequence::Closed => info!(endpoint.name = name, "breaker closed"),
         Consequence::Shrunk(limit) => info!(endpoint.name = name, limit, "endpoint is overloaded: sending less"),
         Consequence::Retired => {

@@ -84,7 +84,7 @@ fn state(context: &Context) -> String {
             let limit = health.limit(now);
             (health.state(), limit, health.is_misconfigured())
         });
-        let in_flight = target.gate.in_flight();
+        let in_flight = target.gate.open();
         gauges(context, &target.name, state, limit, in_flight);
         (target.name.as_str(), EndpointReport { breaker: state.as_str(), in_flight, limit, misconfigured })
     });

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     attempt::{Flight, attempt},
     context::Context,
-    permit::Permit,
+    permit::Hold,
     routes::{Route, Routes},
 };
 
@@ -121,8 +121,8 @@ impl Claimer {
         self.turn = self.turn.wrapping_add(1);
         let now = Instant::now();
         let (free, full): (Vec<&Route>, Vec<&Route>) =
-            routes.open.iter().partition(|route| route.target.gate.free(now) > 0);
-        for route in full.iter().filter(|route| route.target.gate.in_flight() == 0) {
+            routes.open.iter().partition(|route| route.target.gate.room(now) > 0);
+        for route in full.iter().filter(|route| route.target.gate.held() == 0) {
             self.hungry.remove(&route.target.name);
         }
         if self.context.permits.free() == 0 || free.is_empty() {
@@ -157,11 +157,11 @@ impl Claimer {
     async fn claim_route(&mut self, routes: &Routes, route: &Route) -> Result<usize, EngineError> {
         let mut took = 0;
         loop {
-            let free = self.context.permits.free().min(route.target.gate.free(Instant::now()));
+            let free = self.context.permits.free().min(route.target.gate.room(Instant::now()));
             let limit = i64::try_from(free).unwrap_or(CLAIM_MAX).min(CLAIM_MAX);
             if limit == 0 {
                 // Permits will be given back and tell us; an open breaker or a limit of none will not.
-                if self.context.permits.free() == 0 || route.target.gate.in_flight() > 0 {
+                if self.context.permits.free() == 0 || route.target.gate.held() > 0 {
                     self.hungry.insert(route.target.name.clone());
                 } else {
                     self.hungry.remove(&route.target.name);
@@ -183,8 +183,8 @@ impl Claimer {
 
     /// Whether so few permits are free that it pays to wait for more: small claims cost a commit each.
     fn thin(&self, route: &Route) -> bool {
-        let free = self.context.permits.free().min(route.target.gate.free(Instant::now()));
-        free < (self.context.permits.capacity() / 8).clamp(1, 64) && route.target.gate.in_flight() > free
+        let free = self.context.permits.free().min(route.target.gate.room(Instant::now()));
+        free < (self.context.permits.capacity() / 8).clamp(1, 64) && self.context.permits.in_flight() > free
     }
 
     async fn claim(&mut self, routes: &Routes, route: &Route, limit: i64) -> Result<usize, EngineError> {
@@ -235,7 +235,8 @@ impl Claimer {
                 lane: Arc::clone(lane),
                 target: Arc::clone(&route.target),
                 claimed,
-                permit: Permit::take(&self.context.permits, &route.target.gate),
+                permit: self.context.permits.take(),
+                hold: Hold::take(&route.target.gate, &self.context.permits),
             };
             self.tasks.spawn(attempt(Arc::clone(&self.context), flight));
         }

@@ -1,14 +1,24 @@
-//! Permits: the right to have one dispatch open, taken before a claim and given back when its end is durable.
+//! Permits, holds and slots: how much may be claimed, and how much may be open at an endpoint.
+//!
+//! A *permit* of the process is taken before a claim and given back when the end of its run is durable. A *hold* counts
+//! a claimed run against its endpoint until its POST has ended. A *slot* is one open POST: an endpoint never has more
+//! of them than its concurrency. Fast endpoints are claimed a little ahead of their slots, so that none is idle while a
+//! claim is under way; what is claimed ahead is what is POSTed within a tenth of a second.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::breaker::EndpointHealth;
+use crate::breaker::{EndpointHealth, State};
+
+/// What is claimed ahead of an endpoint's slots is POSTed within about this time.
+const AHEAD: Duration = Duration::from_millis(100);
+/// And is at most so many times its slots.
+const AHEAD_MAX: u64 = 7;
 
 /// The permits of a dispatcher.
 #[derive(Debug)]
@@ -25,9 +35,15 @@ impl Permits {
         Arc::new(Self { capacity, in_flight: AtomicUsize::new(0), released: Notify::new() })
     }
 
+    /// Takes one. Only the claimer takes, after it looked at what is free, so that nobody takes too many.
+    pub fn take(self: &Arc<Self>) -> Permit {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        Permit(Arc::clone(self))
+    }
+
     /// Permits that nobody holds.
     pub fn free(&self) -> usize {
-        self.capacity.saturating_sub(self.in_flight.load(Ordering::Acquire))
+        self.capacity.saturating_sub(self.in_flight())
     }
 
     /// Permits that somebody holds.
@@ -41,17 +57,38 @@ impl Permits {
     }
 }
 
-/// One endpoint's share: its health and its dispatches in flight here.
+/// The right to have one run in hand. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Permit(Arc<Permits>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.0.released.notify_one();
+    }
+}
+
+/// One endpoint's share: its health, its claimed runs and its open POSTs, here.
 #[derive(Debug)]
 pub struct Gate {
-    in_flight: AtomicUsize,
+    held: AtomicUsize,
+    open: AtomicUsize,
+    /// Microseconds of a POST, a moving average; 0 before the first.
+    latency_us: AtomicU64,
+    freed: Notify,
     health: Mutex<EndpointHealth>,
 }
 
 impl Gate {
     /// A gate over this health.
-    pub const fn new(health: EndpointHealth) -> Self {
-        Self { in_flight: AtomicUsize::new(0), health: Mutex::new(health) }
+    pub fn new(health: EndpointHealth) -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            latency_us: AtomicU64::new(0),
+            freed: Notify::new(),
+            health: Mutex::new(health),
+        }
     }
 
     /// Looks at or changes the endpoint's health.
@@ -60,38 +97,111 @@ impl Gate {
         look(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Dispatches that this endpoint may still take now.
-    pub fn free(&self, now: Instant) -> usize {
-        let limit = self.health(|health| health.limit(now));
-        limit.saturating_sub(self.in_flight())
+    /// Runs that may be claimed for this endpoint now.
+    pub fn room(&self, now: Instant) -> usize {
+        let (limit, state) = self.health(|health| (health.limit(now), health.state()));
+        let ahead = if state == State::Closed { self.ahead(limit) } else { 0 };
+        (limit + ahead).saturating_sub(self.held())
     }
 
-    /// Dispatches open now.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+    /// How many more than its slots a fast endpoint takes within [`AHEAD`].
+    fn ahead(&self, limit: usize) -> usize {
+        let latency = self.latency_us.load(Ordering::Relaxed);
+        if latency == 0 {
+            return 0;
+        }
+        let rounds = u64::try_from(AHEAD.as_micros()).unwrap_or(u64::MAX) / latency;
+        limit * usize::try_from(rounds.min(AHEAD_MAX)).unwrap_or(0)
+    }
+
+    /// Claimed runs whose POST has not ended.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Open POSTs.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Sends those away who wait for a slot of an endpoint whose breaker has opened.
+    pub fn shut(&self) {
+        self.freed.notify_waiters();
+    }
+
+    /// Remembers how long a POST took.
+    pub fn took(&self, latency: Duration) {
+        let new = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
+        let old = self.latency_us.load(Ordering::Relaxed);
+        // A lost update costs one sample of an average.
+        self.latency_us.store(if old == 0 { new } else { (old * 7 + new) / 8 }, Ordering::Relaxed);
+    }
+
+    fn try_enter(&self) -> Entry {
+        let limit = self.health(|health| health.limit(Instant::now()));
+        if limit == 0 {
+            return Entry::Shut;
+        }
+        let entered =
+            self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < limit).then_some(open + 1));
+        if entered.is_ok() { Entry::Open } else { Entry::Full }
     }
 }
 
-/// The right to have one dispatch of one endpoint open. Dropping it gives it back.
+enum Entry {
+    Open,
+    Full,
+    Shut,
+}
+
+/// A claimed run's place at its endpoint, until its POST has ended.
 #[derive(Debug)]
-pub struct Permit {
-    permits: Arc<Permits>,
+pub struct Hold {
     gate: Arc<Gate>,
+    permits: Arc<Permits>,
 }
 
-impl Permit {
-    /// Takes one. Only the claimer takes, after it looked at what is free, so that nobody takes too many.
-    pub fn take(permits: &Arc<Permits>, gate: &Arc<Gate>) -> Self {
-        permits.in_flight.fetch_add(1, Ordering::AcqRel);
-        gate.in_flight.fetch_add(1, Ordering::AcqRel);
-        Self { permits: Arc::clone(permits), gate: Arc::clone(gate) }
+impl Hold {
+    /// Takes a place. Only the claimer does, for what it has claimed.
+    pub fn take(gate: &Arc<Gate>, permits: &Arc<Permits>) -> Self {
+        gate.held.fetch_add(1, Ordering::AcqRel);
+        Self { gate: Arc::clone(gate), permits: Arc::clone(permits) }
+    }
+
+    /// Waits for a slot. `None`: the breaker opened meanwhile, the run is to be given back.
+    pub async fn enter(&self) -> Option<Slot> {
+        loop {
+            let freed = self.gate.freed.notified();
+            tokio::pin!(freed);
+            // Registered before the look, so that a slot freed in between is not missed.
+            freed.as_mut().enable();
+            match self.gate.try_enter() {
+                Entry::Open => {
+                    // A limit that grew lets more than one in.
+                    self.gate.freed.notify_one();
+                    return Some(Slot(Arc::clone(&self.gate)));
+                }
+                Entry::Shut => return None,
+                Entry::Full => freed.await,
+            }
+        }
     }
 }
 
-impl Drop for Permit {
+impl Drop for Hold {
     fn drop(&mut self) {
-        self.gate.in_flight.fetch_sub(1, Ordering::AcqRel);
-        self.permits.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.gate.held.fetch_sub(1, Ordering::AcqRel);
         self.permits.released.notify_one();
+    }
+}
+
+/// One open POST. Dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Slot(Arc<Gate>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
     }
 }

@@ -6,7 +6,7 @@ use posthaste_engine::{EngineError, endpoint, floor::Scan, lane, session::Sessio
 use posthaste_protocol::seal::SealKeys;
 use tracing::warn;
 
-use crate::{egress::EgressPolicy, target::Target};
+use crate::{egress::EgressPolicy, metrics::Metrics, target::Target};
 
 /// The priorities of a lane, first to last.
 const PRIORITIES: [i16; 4] = [1, 2, 3, 4];
@@ -51,6 +51,7 @@ impl Routes {
         session: &mut Session,
         keys: Option<&SealKeys>,
         policy: &EgressPolicy,
+        metrics: &Metrics,
         before: &Self,
         now: Instant,
     ) -> Result<Self, EngineError> {
@@ -60,7 +61,7 @@ impl Routes {
         let mut targets = HashMap::new();
         for row in rows {
             let gate = before.targets.get(&row.name).map(|target| Arc::clone(&target.gate));
-            match Target::resolve(&row, keys, policy, gate, now) {
+            match Target::resolve(&row, keys, policy, metrics, gate, now) {
                 Ok(target) => {
                     targets.insert(target.name.clone(), Arc::new(target));
                 }

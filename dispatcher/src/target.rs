@@ -13,13 +13,14 @@ use posthaste_protocol::{
     seal::SealKeys,
     signature::Secret,
 };
-use posthaste_service::config::SecretRef;
+use posthaste_service::{config::SecretRef, telemetry::metrics::Histogram};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::{
     breaker::EndpointHealth,
     egress::EgressPolicy,
+    metrics::Metrics,
     outcome::{Meaning, OnUnknown},
     permit::Gate,
 };
@@ -42,6 +43,8 @@ pub struct Target {
     pub status_map: BTreeMap<u16, Meaning>,
     /// An operator, or five 410s, stopped it.
     pub paused: bool,
+    /// Seconds from POST to the end of the answer.
+    pub dispatch_seconds: Histogram,
     /// Its permits and health; kept when the endpoint is reloaded.
     pub gate: Arc<Gate>,
 }
@@ -68,6 +71,7 @@ impl Target {
         row: &EndpointRow,
         keys: Option<&SealKeys>,
         policy: &EgressPolicy,
+        metrics: &Metrics,
         gate: Option<Arc<Gate>>,
         now: Instant,
     ) -> Result<Self, UnusableEndpoint> {
@@ -87,6 +91,7 @@ impl Target {
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
             paused: row.paused_at.is_some(),
             name: row.name.clone(),
+            dispatch_seconds: metrics.dispatch_seconds.with_label_values(&[&row.name]),
             gate,
             spec,
         })

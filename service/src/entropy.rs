@@ -1,10 +1,5 @@
 //! The one source of randomness.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is where randomness comes from; every other room calls this one"
-)]
-
 use rand::{Rng as _, RngExt as _};
 
 /// Fills `bytes` from a cryptographically secure generator seeded by the operating system.

@@ -127,12 +127,15 @@ fn rows() -> Vec<Row> {
 async fn every_row_of_the_answer_table_ends_as_the_contract_says() {
     // One endpoint a row: what five jobs say together is another test's story.
     let (db, function, mut connection) = scene(json!({})).await;
+    // Retries come long after the test has looked.
+    let once = json!({"retry": {"policy": "constant", "base_ms": 600_000}});
     let rows = rows();
     let mut jobs = Vec::new();
     for (n, row) in rows.iter().enumerate() {
         let kind = format!("row{n}");
         function.on(&kind, [row.answer.clone()]);
-        crate::fleet::put_endpoint(&mut connection, &format!("e{n}"), &function.url("/f"), &[&kind], json!({})).await;
+        crate::fleet::put_endpoint(&mut connection, &format!("e{n}"), &function.url("/f"), &[&kind], once.clone())
+            .await;
         jobs.push(sql::enqueue(&mut connection, &format!("kind => '{kind}'")).await);
     }
     let dispatcher = Running::start(&db, 64);

@@ -85,6 +85,7 @@ async fn five_jobs_told_410_pause_their_endpoint() {
     sql::run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 20)").await;
     let dispatcher = Running::start(&db, 8);
     until(&mut connection, "select paused_at is not null from posthaste.endpoint where name = 'e'").await;
+    until(&mut connection, "select count(*) >= 5 from posthaste.dead_letter").await;
     let dead = sql::number(&mut connection, "select count(*) from posthaste.dead_letter").await;
     assert!((5..20).contains(&dead), "{dead} dead: a retired endpoint must not empty its queue");
     dispatcher.stop().await;

@@ -18,7 +18,13 @@ held as materialized (
   select i.*
   from input i
   where i.lease_id is null
-    or exists (select from posthaste.lease l where l.lease_id = i.lease_id and l.nonce = i.nonce)
+    or (i.lease_id, i.nonce) in (select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3::bigint[]))
+),
+-- Looked up only for runs that would go again.
+cancels as materialized (
+  select c.job_id, c.reason
+  from posthaste.cancel_request c
+  where c.job_id = any (array(select h.job_id from held h where h.delay_ms is not null))
 ),
 -- A run that would go again although somebody asked to cancel the job ends here.
 decided as materialized (
@@ -32,7 +38,7 @@ decided as materialized (
     case when c.job_id is null then h.result end as result,
     case when c.job_id is null then h.delay_ms end as delay_ms
   from held h
-  left join posthaste.cancel_request c on c.job_id = h.job_id and h.delay_ms is not null
+  left join cancels c on c.job_id = h.job_id
 ),
 ended as (
   insert into posthaste.attempt (
@@ -83,6 +89,7 @@ granted as (
   delete from posthaste.cancel_request c
   using ended e
   where c.job_id = e.job_id and e.outcome in ('completed', 'cancelled', 'dead')
+    and (select exists (select from posthaste.cancel_request))
 ),
 -- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
 drained as (
