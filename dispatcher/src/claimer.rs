@@ -204,7 +204,7 @@ impl Claimer {
             limit,
         };
         // Known before it exists, so that the reconciler never takes it for one whose answer was lost.
-        self.context.leases.open().insert(lease.lease_id, 0);
+        self.context.leases.begin(lease.lease_id);
         let sent = Instant::now();
         let floors = &mut self.floors;
         let result = self.session.call(async |c| claim::claim(c, &request, floors).await).await;

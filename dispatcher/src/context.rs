@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,9 +32,24 @@ pub const SEND_WINDOW: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Leases {
     open: Mutex<HashMap<i64, usize>>,
+    /// The last lease id that a claim was sent with.
+    last: AtomicI64,
 }
 
 impl Leases {
+    /// Registers a claim that is about to be sent.
+    pub fn begin(&self, lease_id: i64) {
+        let mut open = self.open();
+        open.insert(lease_id, 0);
+        self.last.store(lease_id, Ordering::Release);
+    }
+
+    /// The leases held, and the last one that was begun: what has a higher id is younger than this answer.
+    pub fn known(&self) -> (Vec<i64>, i64) {
+        let open = self.open();
+        (open.keys().copied().collect(), self.last.load(Ordering::Acquire))
+    }
+
     /// The map, for a moment.
     pub fn open(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)

@@ -56,9 +56,9 @@ async fn round(context: &Context, session: &mut Session, watch: &mut Watch) -> R
 
 /// A claim whose answer was lost left a lease that nobody POSTs.
 async fn release_unknown(context: &Context, session: &mut Session) -> Result<(), EngineError> {
-    let known: Vec<i64> = context.leases.open().keys().copied().collect();
+    let (known, last) = context.leases.known();
     let id = context.dispatcher_id;
-    let released = session.call(async |c| rescue::release_unknown(c, id, &known).await).await?;
+    let released = session.call(async |c| rescue::release_unknown(c, id, &known, last).await).await?;
     if released > 0 {
         info!(runs = released, "gave back runs whose claim was never answered");
         context.wake.notify_one();

@@ -35,6 +35,9 @@ use crate::{
 /// How long the last ends may take to be written after the hard stop.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// How long a dispatcher waits for Postgres when it starts.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a dispatcher needs to know.
 pub struct Settings {
     /// Postgres.
@@ -64,7 +67,7 @@ pub async fn run(
 ) -> Result<(), EngineError> {
     let session = |role| Session::new(&settings.database_url, role);
     let mut beat_session = session(Role::General)?;
-    beat_session.call(async |c| migrate::check(c).await).await?;
+    wait_for_postgres(&mut beat_session, &shutdown).await?;
     let (context, inboxes) = begin(&settings, &mut beat_session, registry, health, shutdown).await?;
     let mut configuration = session(Role::General)?;
     configurer::load(&context, &mut configuration).await?;
@@ -90,6 +93,23 @@ pub async fn run(
     finish(context, completing, settings.database_url).await;
     beating.abort();
     Ok(())
+}
+
+/// Checks the schema; waits a while for a Postgres that is starting.
+async fn wait_for_postgres(session: &mut Session, shutdown: &Shutdown) -> Result<(), EngineError> {
+    let begun = Instant::now();
+    loop {
+        match session.call(async |c| migrate::check(c).await).await {
+            Err(error) if error.is_unavailable() && begun.elapsed() < START_PATIENCE => {
+                warn!(error = %error, "waiting for Postgres");
+            }
+            result => return result,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = shutdown.soft().cancelled() => return Err(EngineError::Unavailable("stopped while waiting".to_owned())),
+        }
+    }
 }
 
 async fn begin(
@@ -152,7 +172,7 @@ async fn finish(context: Arc<Context>, completing: tokio::task::JoinHandle<()>, 
     }
     let left = async {
         let mut session = Session::new(&url, Role::Settle)?;
-        session.call(async |c| rescue::release_unknown(c, id, &[]).await).await?;
+        session.call(async |c| rescue::release_unknown(c, id, &[], i64::MAX).await).await?;
         session.call(async |c| fleet::leave(c, id).await).await
     };
     match left.await {

@@ -29,10 +29,11 @@ pub async fn ended(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64
     Ok(sqlx::query_scalar(include_str!("sql/ended.sql")).bind(ids).fetch_all(connection).await?)
 }
 
-/// From now on, and while this connection lives, every finalize notifies [`DONE_CHANNEL`]. Waits for finalizes
-/// that began without knowing: when this returns, they have committed and can be read.
+/// Asks finalizes to notify [`DONE_CHANNEL`]: they do from when this asks, and until this connection ends. It returns
+/// when the lock is granted, and what began without knowing has committed. Another process may hold it for long; then
+/// finalizes notify all the same.
 pub async fn ask_for_ends(connection: &mut PgConnection) -> Result<(), EngineError> {
-    sqlx::query("select pg_advisory_lock_shared(28776, 2)").execute(connection).await?;
+    sqlx::query("select pg_advisory_lock(28776, 2)").execute(connection).await?;
     Ok(())
 }
 

@@ -58,19 +58,22 @@ pub async fn rescue(connection: &mut PgConnection, silent: &[i64], jitter: f64) 
 }
 
 /// Gives back the runs of a dispatcher's own leases that it does not know: it lost a claim's answer, so they were
-/// never sent. `known` are the leases it holds. Returns the number of runs released.
+/// never sent. `known` are the leases it holds, `last` the newest id it had used when it said so: a younger lease may be a
+/// claim that is being answered right now. Returns the number of runs released.
 pub async fn release_unknown(
     connection: &mut PgConnection,
     dispatcher_id: i64,
     known: &[i64],
+    last: i64,
 ) -> Result<usize, EngineError> {
     let mut tx = connection.begin().await?;
     let leases = sqlx::query(
         "select lease_id, nonce, job_ids, run_leases, failures, uncounted
-         from posthaste.lease where dispatcher_id = $1 and lease_id <> all ($2) order by lease_id for update skip locked",
+         from posthaste.lease where dispatcher_id = $1 and lease_id <> all ($2) and lease_id <= $3 order by lease_id for update skip locked",
     )
     .bind(dispatcher_id)
     .bind(known)
+    .bind(last)
     .fetch_all(&mut *tx)
     .await?;
     let ids: Vec<i64> = leases.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;

@@ -117,7 +117,7 @@ async fn a_claim_whose_answer_was_lost_is_given_back_without_an_attempt() {
     let lost = format!(
         "with taken as (delete from posthaste.ready where job_id = {job} returning job_id)
          insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)
-         select (dispatcher_id << 32) | 4000000, dispatcher_id, gen_random_uuid(), now(), array[job_id], '{{1}}', '{{0}}', '{{0}}'
+         select dispatcher_id << 32, dispatcher_id, gen_random_uuid(), now(), array[job_id], '{{1}}', '{{0}}', '{{0}}'
          from posthaste.dispatcher, taken"
     );
     sql::run(&mut connection, &lost).await;

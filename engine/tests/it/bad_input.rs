@@ -91,9 +91,9 @@ const TABLE: &[Row5] = &[
     (Sql, "'k', traceparent => 'x'", "traceparent", "invalid", "W3C trace context"),
     (Sql, "'k', traceparent => '00-00000000000000000000000000000000-00f067aa0ba902b7-01'", "traceparent", "invalid", "W3C"),
 
-    (Many, r#"1"#, "", "wrong_type", "must be an object"),
-    (Many, r#"null"#, "", "wrong_type", "must be an object"),
-    (Many, r#"{}"#, "kind", "required", "non-empty name"),
+    (Many, "1", "", "wrong_type", "must be an object"),
+    (Many, "null", "", "wrong_type", "must be an object"),
+    (Many, "{}", "kind", "required", "non-empty name"),
     (Many, r#"{"kind": null}"#, "kind", "required", "non-empty name"),
     (Many, r#"{"kind": 5}"#, "kind", "wrong_type", "must be a string"),
     (Many, r#"{"kind": "k", "queue": true}"#, "queue", "wrong_type", "must be a string"),
@@ -163,9 +163,9 @@ const TABLE: &[Row5] = &[
 /// What the door says: the faults, or `None` when it lets the document pass.
 async fn faults(connection: &mut PgConnection, door: Door, input: &str) -> Option<Vec<FieldError>> {
     match door {
-        Door::Rest => NewJob::parse(input).err(),
-        Door::Endpoint => EndpointSpec::parse(input).err(),
-        Door::Sql => {
+        Rest => NewJob::parse(input).err(),
+        Endpoint => EndpointSpec::parse(input).err(),
+        Sql => {
             let query = format!("select posthaste.enqueue({input})");
             match sqlx::raw_sql(AssertSqlSafe(query)).execute(connection).await.map_err(EngineError::from) {
                 Ok(_) => None,
@@ -173,7 +173,7 @@ async fn faults(connection: &mut PgConnection, door: Door, input: &str) -> Optio
                 Err(error) => panic!("{input}: {error}"),
             }
         }
-        Door::Many => {
+        Many => {
             let query = "select error::text from posthaste.enqueue_many($1::jsonb)";
             let row = sqlx::query(query).bind(format!("[{input}]")).fetch_one(connection).await;
             let error: Option<String> = row.unwrap_or_else(|error| panic!("{input}: {error}")).get(0);
@@ -210,7 +210,8 @@ async fn every_fault_of_a_job_is_named_at_once() {
         timeout_ms => 0, expires_at => '1999-01-01Z', tags => '{\"\"}', metadata => '1', headers => '1', traceparent => ''";
     let said = faults(&mut connection, Sql, all).await.unwrap();
     let fields: Vec<&str> = said.iter().map(|fault| fault.field.as_str()).collect();
-    let expected = ["kind", "queue", "endpoint", "args", "priority", "max_attempts", "delay_ms", "timeout_ms", "expires_at"];
+    let expected =
+        ["kind", "queue", "endpoint", "args", "priority", "max_attempts", "delay_ms", "timeout_ms", "expires_at"];
     assert_eq!(fields[..9], expected);
     assert_eq!(fields[9..], ["tags[0]", "metadata", "headers", "traceparent"]);
 }

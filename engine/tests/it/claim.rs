@@ -39,7 +39,9 @@ async fn a_claim_never_takes_more_than_a_lease_row_holds() {
 async fn urgent_jobs_go_first_and_equals_in_the_order_of_their_enqueue() {
     let (_db, mut connection, mut dispatcher) = setup().await;
     let mut ids = Vec::new();
-    for arguments in ["'a', priority => 3", "'b'", "'a', priority => 1", "'a'", "'a', priority => 4", "'a', priority => 1"] {
+    for arguments in
+        ["'a', priority => 3", "'b'", "'a', priority => 1", "'a'", "'a', priority => 4", "'a', priority => 1"]
+    {
         ids.push(enqueue(&mut connection, arguments).await);
     }
     let mut order = Vec::new();
@@ -216,11 +218,8 @@ async fn a_row_of_uncounted_ends_tells_since_when_it_lasts() {
     let first = dispatcher.claim_one().await;
     assert_eq!(first.uncounted_since, None);
     dispatcher.finish(&first, Outcome::Snoozed { after: Duration::from_secs(5) }).await;
-    run(
-        &mut connection,
-        "update posthaste.scheduled set run_at = now(), uncounted_since = now() - interval '3 h'",
-    )
-    .await;
+    run(&mut connection, "update posthaste.scheduled set run_at = now(), uncounted_since = now() - interval '3 h'")
+        .await;
     posthaste_engine::promote::promote(&mut connection, 10, None).await.unwrap();
 
     let second = dispatcher.claim_one().await;
@@ -228,7 +227,8 @@ async fn a_row_of_uncounted_ends_tells_since_when_it_lasts() {
     assert_eq!((second.spent.failures, second.spent.uncounted, second.run_lease), (0, 1, 2));
     assert!(second.spent.uncounted_for >= Duration::from_hours(3), "{:?}", second.spent);
     dispatcher.finish(&second, Outcome::Snoozed { after: Duration::from_secs(5) }).await;
-    let kept = "select count(*) from posthaste.scheduled where uncounted = 2 and uncounted_since < now() - interval '2 h'";
+    let kept =
+        "select count(*) from posthaste.scheduled where uncounted = 2 and uncounted_since < now() - interval '2 h'";
     assert_eq!(number(&mut connection, kept).await, 1);
 }
 

@@ -174,9 +174,12 @@ async fn a_batch_answers_in_order_and_writes_the_sound_jobs_together() {
 async fn null_args_of_a_batch_stay_null() {
     let db = TestDb::new().await;
     let mut connection = db.connect(Role::General).await;
-    enqueue_batch(&mut connection, r#"[{"kind":"a","args":null,"args_is_null":true},{"kind":"b"},{"kind":"c","args":"null"}]"#)
-        .await
-        .unwrap();
+    enqueue_batch(
+        &mut connection,
+        r#"[{"kind":"a","args":null,"args_is_null":true},{"kind":"b"},{"kind":"c","args":"null"}]"#,
+    )
+    .await
+    .unwrap();
     number(
         &mut connection,
         r#"select count(*) from posthaste.enqueue_many('[{"kind": "d", "args": null}, {"kind": "e"}]')"#,

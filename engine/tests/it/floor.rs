@@ -19,7 +19,10 @@ use posthaste_engine::{
 };
 use posthaste_tests::{
     FakeDispatcher, TestDb, failed,
-    sql::{all_scans, assert_each_job_is_in_one_place, count, enqueue, run},
+    sql::{
+        all_scans, assert_each_job_is_in_one_place, backend, count, enqueue, number, run, start_blocked,
+        wait_until_older_transactions_ended,
+    },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -42,6 +45,7 @@ async fn a_floor_rises_to_what_was_claimed_before_and_claims_go_on_above_it() {
 
     assert_eq!(claim(&mut dispatcher).await, Some(first));
     assert_eq!(dispatcher.floors.floor(SCAN), 0, "a claim alone raises nothing");
+    wait_until_older_transactions_ended(&mut producer).await;
     assert_eq!(claim(&mut dispatcher).await, Some(second));
     assert_eq!(dispatcher.floors.floor(SCAN), first);
     assert_eq!(claim(&mut dispatcher).await, Some(third));
@@ -53,8 +57,8 @@ async fn a_job_that_commits_late_below_a_candidate_is_claimed() {
     let mut late = db.connect(Role::General).await;
     let mut producer = db.connect(Role::General).await;
     let mut dispatcher = FakeDispatcher::start(&db).await;
-    let lane = enqueue(&mut producer, "'k'").await;
-    assert_eq!(claim(&mut dispatcher).await, Some(lane));
+    let earlier = enqueue(&mut producer, "'k'").await;
+    assert_eq!(claim(&mut dispatcher).await, Some(earlier));
     dispatcher.floors.clear();
     run(&mut late, "begin").await;
     let low = enqueue(&mut late, "'k'").await;
@@ -87,6 +91,7 @@ async fn a_row_that_a_neighbour_holds_keeps_the_floor_below_it() {
     assert_eq!(claim(&mut dispatcher).await, Some(above));
     run(&mut early, "rollback").await;
 
+    wait_until_older_transactions_ended(&mut producer).await;
     // A neighbour younger than our claim: the snapshot's xmin says nothing against a floor, only the row itself does.
     run(&mut early, &lock).await;
     assert_eq!(claim(&mut dispatcher).await, Some(last));
@@ -106,6 +111,7 @@ async fn a_retry_comes_back_above_every_floor() {
     for _ in 0..3 {
         enqueue(&mut producer, "'k'").await;
         claim(&mut dispatcher).await.unwrap();
+        wait_until_older_transactions_ended(&mut producer).await;
     }
     assert!(dispatcher.floors.floor(SCAN) > first.seq);
 
@@ -114,6 +120,26 @@ async fn a_retry_comes_back_above_every_floor() {
     let again = dispatcher.claim(&[SCAN], 1).await.remove(0);
     assert_eq!((again.job_id, again.run_lease), (id, 2));
     assert!(again.seq > dispatcher.floors.floor(SCAN));
+}
+
+#[tokio::test]
+async fn a_producer_draws_its_number_only_once_its_transaction_has_an_xid() {
+    for enqueue in ["select posthaste.enqueue('k')", "select * from posthaste.enqueue_many('[{\"kind\": \"k\"}]')"] {
+        let db = TestDb::new().await;
+        let mut observer = db.connect(Role::General).await;
+        let mut holder = db.connect(Role::General).await;
+        let mut producer = db.connect(Role::General).await;
+        let pid = backend(&mut producer).await;
+        // It looks for its lane after it has drawn the number (or just before): held there, it must have its xid.
+        run(&mut holder, "begin; lock table posthaste.lane").await;
+
+        let producing = start_blocked(&mut observer, pid, async move { run(&mut producer, enqueue).await }).await;
+
+        let xids = format!("pg_stat_activity where pid = {pid} and backend_xid is not null");
+        assert_eq!(number(&mut observer, &format!("select count(*) from {xids}")).await, 1, "{enqueue}");
+        run(&mut holder, "rollback").await;
+        producing.await.unwrap();
+    }
 }
 
 /// What the storm's tasks share.
@@ -224,10 +250,14 @@ async fn meddle(db: Arc<TestDb>, storm: Arc<Storm>, seed: u64) -> usize {
         let top = count(&mut connection, "seq where is_called").await;
         if producing && top > 0 {
             let query = "select job_id from posthaste.ready order by seq desc offset $1 limit 1";
-            let victim: Option<i64> =
-                sqlx::query_scalar(query).bind(rng.random_range(0..10_i64)).fetch_optional(&mut connection).await.unwrap();
+            let victim: Option<i64> = sqlx::query_scalar(query)
+                .bind(rng.random_range(0..10_i64))
+                .fetch_optional(&mut connection)
+                .await
+                .unwrap();
             if let Some(id) = victim {
-                let state = posthaste_engine::cancel::cancel(&mut connection, posthaste_protocol::id::JobId(id), None, false);
+                let state =
+                    posthaste_engine::cancel::cancel(&mut connection, posthaste_protocol::id::JobId(id), None, false);
                 match state.await {
                     Ok(state) => cancelled += usize::from(state == posthaste_protocol::job::State::Cancelled),
                     // A job that keeps moving may be tried again; here another one is.
@@ -257,8 +287,7 @@ async fn no_live_row_is_ever_below_a_floor_and_every_run_is_claimed_once() {
 
     let producers: Vec<_> =
         (0..PRODUCERS).map(|n| tokio::spawn(produce(Arc::clone(&db), Arc::clone(&storm), n))).collect();
-    let consumers: Vec<_> =
-        (10..13).map(|n| tokio::spawn(consume(Arc::clone(&db), Arc::clone(&storm), n))).collect();
+    let consumers: Vec<_> = (10..13).map(|n| tokio::spawn(consume(Arc::clone(&db), Arc::clone(&storm), n))).collect();
     let meddler = tokio::spawn(meddle(Arc::clone(&db), Arc::clone(&storm), 20));
     let mut jobs = BTreeSet::new();
     for producer in producers {

@@ -127,7 +127,8 @@ async fn a_claim_reads_and_locks_no_more_rows_than_its_limit() {
     run(&mut connection, "begin").await;
     let ran = nodes(&mut connection, "analyze, timing off", CLAIM_50).await;
     // The rows that nobody holds, as a neighbour sees them.
-    let free = "with free as materialized (select from posthaste.ready for update skip locked) select count(*) from free";
+    let free =
+        "with free as materialized (select from posthaste.ready for update skip locked) select count(*) from free";
     let free = number(&mut other, free).await;
     run(&mut connection, "rollback").await;
 
