@@ -83,7 +83,8 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let error = RunError::new("dispatcher_panic", "the dispatcher failed while it handled this run");
-        self.tell(Outcome::Unknown { error, fail: false }, &Facts { class: Some("unknown"), ..Facts::default() });
+        let fail = self.open.as_ref().is_some_and(|open| open.target.lost().fail);
+        self.tell(Outcome::Unknown { error, fail }, &Facts { class: Some("unknown"), ..Facts::default() });
     }
 }
 
@@ -163,7 +164,7 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
         () = context.shutdown.hard().cancelled() => {
             facts.class = Some("unknown");
             let error = RunError::new("shutdown", "the dispatcher stopped before the function answered");
-            return ending.tell(Outcome::Unknown { error, fail: false }, &facts);
+            return ending.tell(Outcome::Unknown { error, fail: target.lost().fail }, &facts);
         }
     };
     target.gate.took(began.elapsed());

@@ -1,7 +1,7 @@
 //! Claimer: permits first, then a claim of at most that many, then a task per run.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,7 +49,7 @@ pub async fn run(context: Arc<Context>, session: Session, idle: watch::Sender<bo
         hungry: HashSet::new(),
         poll: POLL.0,
         quiet_since: Instant::now(),
-        audited: Instant::now(),
+        audited: HashMap::new(),
         tasks: tasks.clone(),
         context,
     };
@@ -79,7 +79,8 @@ struct Claimer {
     hungry: HashSet<String>,
     poll: Duration,
     quiet_since: Instant,
-    audited: Instant,
+    /// When each route's scans were last read from 0.
+    audited: HashMap<String, Instant>,
     tasks: TaskTracker,
 }
 
@@ -194,7 +195,7 @@ impl Claimer {
             nonce: Uuid::from_bytes(entropy::nonce16()),
         };
         let scans = route.scans(self.turn);
-        let audit = self.audited.elapsed() >= AUDIT;
+        let audit = self.audit_is_due(&route.target.name);
         let levels = if audit { self.start_audit(&scans) } else { Vec::new() };
         let request = ClaimRequest {
             dispatcher_id: self.context.dispatcher_id,
@@ -242,9 +243,24 @@ impl Claimer {
         }
     }
 
+    /// Whether this route was not read from 0 for a while.
+    fn audit_is_due(&mut self, route: &str) -> bool {
+        let now = Instant::now();
+        match self.audited.get_mut(route) {
+            Some(at) if now.saturating_duration_since(*at) < AUDIT => false,
+            Some(at) => {
+                *at = now;
+                true
+            }
+            None => {
+                self.audited.insert(route.to_owned(), now);
+                false
+            }
+        }
+    }
+
     /// Forgets the floors of these scans for one claim, and remembers them to compare.
     fn start_audit(&mut self, scans: &[Scan]) -> Vec<(Scan, i64)> {
-        self.audited = Instant::now();
         let levels = scans.iter().map(|scan| (*scan, self.floors.floor(*scan))).collect();
         for scan in scans {
             self.floors.forget(*scan);

@@ -23,7 +23,7 @@ pub struct Metrics {
     pub statement_seconds: HistogramVec,
     /// Ended runs, by outcome, class and status.
     pub outcomes: IntCounterVec,
-    /// Seconds from enqueue to POST, first runs.
+    /// Seconds from enqueue, or from its due time, to POST; first runs.
     pub pickup_seconds: Histogram,
     /// Seconds from POST to the end of the answer, by endpoint.
     pub dispatch_seconds: HistogramVec,
@@ -68,7 +68,7 @@ impl Metrics {
             outcomes: registry.counter_vec("posthaste_outcomes_total", "Ended runs.", &["outcome", "class", "status"]),
             pickup_seconds: histogram(
                 "posthaste_pickup_seconds",
-                "Seconds from enqueue to POST, first runs that were not scheduled.",
+                "Seconds from enqueue (or its due time) to POST, first runs.",
                 LATENCY_SECONDS,
             ),
             dispatch_seconds: registry.histogram_vec(

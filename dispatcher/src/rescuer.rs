@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use posthaste_engine::{EngineError, fleet, rescue, session::Session};
+use posthaste_engine::{
+    EngineError, fleet,
+    floor::Scan,
+    rescue::{self, retry_lost},
+    session::Session,
+};
 use posthaste_service::entropy;
 use tracing::{info, warn};
 
@@ -44,7 +49,10 @@ async fn round(context: &Context, session: &mut Session, watch: &mut Watch) -> R
     silent.retain(|id| *id != context.dispatcher_id);
     while !silent.is_empty() {
         let jitter = entropy::jitter();
-        let rescued = session.call(async |c| rescue::rescue(c, &silent, jitter).await).await?;
+        let routes = context.routes.load_full();
+        let policy_of =
+            |scan: Scan| routes.target_of(scan.lane_id).map_or_else(|| retry_lost(scan), |target| target.lost());
+        let rescued = session.call(async |c| rescue::rescue(c, &silent, &policy_of, jitter).await).await?;
         if rescued.leases == 0 {
             break;
         }

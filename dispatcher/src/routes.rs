@@ -40,11 +40,18 @@ pub struct Routes {
     pub lanes: HashMap<i32, Arc<lane::Lane>>,
     /// Targets that have lanes and are not paused, by name.
     pub open: Vec<Route>,
+    /// The target of each lane that has one.
+    by_lane: HashMap<i32, Arc<Target>>,
     /// Every target, for the heartbeat.
     pub targets: HashMap<String, Arc<Target>>,
 }
 
 impl Routes {
+    /// The target that takes this lane's jobs, paused or not.
+    pub fn target_of(&self, lane_id: i32) -> Option<&Arc<Target>> {
+        self.by_lane.get(&lane_id)
+    }
+
     /// Reads lanes and endpoints. An endpoint that this process cannot use is left out and said so: its jobs stay
     /// available for a dispatcher that can.
     pub async fn load(
@@ -78,13 +85,18 @@ impl Routes {
         for target in targets.values() {
             by_kind.extend(target.spec.kinds.iter().map(|kind| (kind.as_str(), target)));
         }
+        let mut by_lane = HashMap::new();
         let mut routes: HashMap<&str, Route> = HashMap::new();
         for lane in &lanes {
             let target = match &lane.endpoint {
                 Some(name) => targets.get(name),
                 None => by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied(),
             };
-            let Some(target) = target.filter(|target| !target.paused) else { continue };
+            let Some(target) = target else { continue };
+            by_lane.insert(lane.lane_id, Arc::clone(target));
+            if target.paused {
+                continue;
+            }
             routes
                 .entry(&target.name)
                 .or_insert_with(|| Route { target: Arc::clone(target), lanes: Vec::new() })
@@ -94,6 +106,6 @@ impl Routes {
         let mut routes: Vec<Route> = routes.into_values().collect();
         routes.sort_by(|a, b| a.target.name.cmp(&b.target.name));
         let lanes = lanes.into_iter().map(|lane| (lane.lane_id, Arc::new(lane))).collect();
-        Self { lanes, open: routes, targets }
+        Self { lanes, open: routes, by_lane, targets }
     }
 }

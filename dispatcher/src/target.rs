@@ -6,14 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use posthaste_engine::{endpoint::EndpointRow, retry::RetryPolicy};
+use posthaste_engine::{endpoint::EndpointRow, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
     endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
     seal::SealKeys,
     signature::Secret,
 };
-use posthaste_service::{config::SecretRef, telemetry::metrics::Histogram};
+use posthaste_service::{clock, config::SecretRef, telemetry::metrics::Histogram};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
@@ -63,6 +64,8 @@ pub struct UnusableEndpoint {
 #[derive(Deserialize)]
 struct StoredSecret {
     secret: String,
+    /// A rotated secret signs beside its successor until then.
+    until: Option<DateTime<Utc>>,
 }
 
 impl Target {
@@ -111,6 +114,11 @@ impl Target {
     /// Whether a known failure opens a new idempotency key.
     pub fn keys_by_attempt(&self) -> bool {
         self.spec.idempotency == Idempotency::Attempt
+    }
+
+    /// What becomes of a run of this endpoint whose dispatcher was lost.
+    pub fn lost(&self) -> LostPolicy {
+        LostPolicy { retry: self.retry.clone(), fail: self.on_unknown() == OnUnknown::Fail }
     }
 
     /// What to do when nobody knows whether a run happened.
@@ -162,7 +170,9 @@ fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, St
         .map_err(|_| "its secret cannot be opened with this POSTHASTE_SECRET_KEYS; rotate the secret or add the key")?;
     let stored: Vec<StoredSecret> =
         serde_json::from_slice(&opened).map_err(|_| "its sealed secret has another shape; rotate it".to_owned())?;
-    stored.iter().map(|one| Secret::parse(&one.secret).map_err(|error| error.to_string())).collect()
+    let now = clock::unix_now();
+    let signing = stored.iter().filter(|one| one.until.is_none_or(|until| until.timestamp() > now));
+    signing.map(|one| Secret::parse(&one.secret).map_err(|error| error.to_string())).collect()
 }
 
 fn retry(retry: &Retry) -> RetryPolicy {

@@ -43,7 +43,7 @@ pub struct ClaimedRun {
     pub uncounted_since: Option<DateTime<Utc>>,
     /// When the job was enqueued.
     pub created_at: DateTime<Utc>,
-    /// Since the enqueue, by the database's clock at the claim.
+    /// Since the enqueue, or since it was due, by the database's clock at the claim.
     pub age: Duration,
     /// The job's own time-out, milliseconds.
     pub timeout_ms: Option<i32>,

@@ -228,8 +228,13 @@ pub fn decide(outcome: Outcome, spent: Spent, policy: &Policy, jitter: f64) -> T
 
 /// What becomes of a run whose dispatcher was lost: the attempt counts, so that a job which kills its
 /// dispatcher every time ends in the dead letters.
-pub fn rescue(spent: Spent, policy: &Policy, jitter: f64) -> Transition {
+///
+/// `fail`: the endpoint's `on_unknown` is `fail`, so the job is dead rather than run twice.
+pub fn rescue(spent: Spent, policy: &Policy, fail: bool, jitter: f64) -> Transition {
     let error = RunError::new("dispatcher_lost", "the dispatcher that held this run went silent");
+    if fail {
+        return dead("unknown".into(), error);
+    }
     let mut transition = counted(error, None, spent, policy, jitter);
     if transition.recorded == Recorded::Retried {
         transition.recorded = Recorded::Rescued;

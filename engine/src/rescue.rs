@@ -24,11 +24,30 @@ pub struct Rescued {
     pub runs: usize,
 }
 
+/// What the endpoint of a lost run wants.
+#[derive(Debug, Clone)]
+pub struct LostPolicy {
+    /// How retries wait.
+    pub retry: RetryPolicy,
+    /// `on_unknown: fail`: dead rather than run twice.
+    pub fail: bool,
+}
+
+/// The policy where no endpoint says otherwise: retry, by the default backoff.
+pub fn retry_lost(_scan: Scan) -> LostPolicy {
+    LostPolicy { retry: RetryPolicy::default(), fail: false }
+}
+
 /// Rescues some leases of these silent dispatchers: an ended run needs nothing, any other one counts as a failure
-/// of unknown delivery. `jitter` is drawn in `[0, 1)`. Call again until no lease is left.
+/// of unknown delivery. `policy_of` knows what the endpoint of a lane wants; `jitter` is drawn in `[0, 1)`. Call again until no lease is left.
 ///
 /// Two statements: the leases are locked first, then the runs are read and ended with a newer snapshot.
-pub async fn rescue(connection: &mut PgConnection, silent: &[i64], jitter: f64) -> Result<Rescued, EngineError> {
+pub async fn rescue(
+    connection: &mut PgConnection,
+    silent: &[i64],
+    policy_of: &(dyn Fn(Scan) -> LostPolicy + Sync),
+    jitter: f64,
+) -> Result<Rescued, EngineError> {
     let mut tx = connection.begin().await?;
     let leases = sqlx::query(
         "select lease_id, nonce, job_ids, run_leases, failures, uncounted
@@ -49,8 +68,9 @@ pub async fn rescue(connection: &mut PgConnection, silent: &[i64], jitter: f64) 
     let mut ends = Vec::with_capacity(held.len());
     for (run, fact) in held.iter().zip(facts) {
         let Some((scan, max_attempts)) = fact else { continue };
-        let policy = Policy { max_attempts, retry: RetryPolicy::default() };
-        ends.push(run.end(scan, lifecycle::rescue(run.spent, &policy, jitter), run.attempt(), Some("unknown")));
+        let LostPolicy { retry, fail } = policy_of(scan);
+        let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, jitter);
+        ends.push(run.end(scan, transition, run.attempt(), Some("unknown")));
     }
     rescued.runs = finalize(&mut tx, &ends, EndedBy::Rescue, &ids).await?.len();
     tx.commit().await?;

@@ -3,16 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Whole seconds since 1970-01-01 UTC, as `webhook-timestamp` wants them; 0 on a machine set before 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one wall clock, for timestamps that go over the wire"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one wall clock, for timestamps that go over the wire")]
 pub fn unix_now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        })
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

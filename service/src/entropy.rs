@@ -36,11 +36,7 @@ mod tests {
 
     #[test]
     fn jitter_stays_in_its_half_open_range() {
-        assert!(
-            (0..10_000)
-                .map(|_| jitter())
-                .all(|value| (0.0..1.0).contains(&value))
-        );
+        assert!((0..10_000).map(|_| jitter()).all(|value| (0.0..1.0).contains(&value)));
     }
 
     #[test]

@@ -44,10 +44,7 @@ enum Check {
     /// Holds as its loop last said.
     Flag(bool),
     /// Holds while its loop was heard within `max_age`, so that a loop that hangs is noticed.
-    Beat {
-        last: Option<Instant>,
-        max_age: Duration,
-    },
+    Beat { last: Option<Instant>, max_age: Duration },
 }
 
 impl Check {
@@ -83,10 +80,7 @@ impl Health {
 
     /// Requires a check that holds while [`Health::beat`] was called within `max_age`.
     pub fn require_beat(&self, check: &'static str, max_age: Duration) {
-        let beat = Check::Beat {
-            last: None,
-            max_age,
-        };
+        let beat = Check::Beat { last: None, max_age };
         self.lock().checks.insert(check, beat);
     }
 
@@ -110,11 +104,7 @@ impl Health {
     /// The state of every check now.
     pub fn readiness(&self) -> Readiness {
         let state = self.lock();
-        let checks: BTreeMap<_, _> = state
-            .checks
-            .iter()
-            .map(|(name, check)| (*name, check.holds()))
-            .collect();
+        let checks: BTreeMap<_, _> = state.checks.iter().map(|(name, check)| (*name, check.holds())).collect();
         Readiness {
             ready: !state.shutting_down && checks.values().all(|holds| *holds),
             shutting_down: state.shutting_down,
@@ -139,16 +129,8 @@ pub fn router(health: Health, registry: Registry) -> Router {
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     let readiness = health.readiness();
-    let status = if readiness.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (
-        status,
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(readiness),
-    )
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(readiness))
 }
 
 async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
@@ -167,15 +149,9 @@ mod tests {
 
     async fn get_path(health: &Health, path: &str) -> (StatusCode, String) {
         let registry = Registry::new();
-        registry
-            .counter_vec("posthaste_test_total", "A test.", &["kind"])
-            .with_label_values(&["a"])
-            .inc();
+        registry.counter_vec("posthaste_test_total", "A test.", &["kind"]).with_label_values(&["a"]).inc();
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(health.clone(), registry)
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = router(health.clone(), registry).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -190,17 +166,15 @@ mod tests {
 
         let (status, body) = get_path(&health, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        let expected = r#"{"ready":false,"shutting_down":false,"checks":{"postgres_connected":true,"schema_compatible":false}}"#;
+        let expected =
+            r#"{"ready":false,"shutting_down":false,"checks":{"postgres_connected":true,"schema_compatible":false}}"#;
         assert_eq!(body, expected);
 
         health.set(SCHEMA_COMPATIBLE, true);
         assert_eq!(get_path(&health, "/readyz").await.0, StatusCode::OK);
 
         health.shutting_down();
-        assert_eq!(
-            get_path(&health, "/readyz").await.0,
-            StatusCode::SERVICE_UNAVAILABLE
-        );
+        assert_eq!(get_path(&health, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(get_path(&health, "/livez").await.0, StatusCode::OK);
     }
 
@@ -221,9 +195,6 @@ mod tests {
     async fn metrics_are_shown_as_prometheus_text() {
         let (status, body) = get_path(&Health::new(), "/metrics").await;
         assert_eq!(status, StatusCode::OK);
-        assert!(
-            body.contains("posthaste_test_total{kind=\"a\"} 1"),
-            "{body}"
-        );
+        assert!(body.contains("posthaste_test_total{kind=\"a\"} 1"), "{body}");
     }
 }

@@ -42,11 +42,7 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self {
-            header_read_timeout: Duration::from_secs(5),
-            max_connections: 4096,
-            max_streams: 256,
-        }
+        Self { header_read_timeout: Duration::from_secs(5), max_connections: 4096, max_streams: 256 }
     }
 }
 
@@ -73,16 +69,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, sh
         };
         // Small answers must not wait for the client's acknowledgement; without it they are only slower.
         let _ = stream.set_nodelay(true);
-        let router = router
-            .clone()
-            .map_request(move |mut request: hyper::Request<_>| {
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request
-            });
+        let router = router.clone().map_request(move |mut request: hyper::Request<_>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
         let io = FirstBytesDeadline::new(TokioIo::new(stream), limits.header_read_timeout);
-        let connection = builder
-            .serve_connection_with_upgrades(io, TowerToHyperService::new(router))
-            .into_owned();
+        let connection = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(router)).into_owned();
         let connection = graceful.watch(connection);
         let hard = shutdown.hard().clone();
         tokio::spawn(async move {
@@ -107,20 +99,14 @@ async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, permit))
 }
 
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_read_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -141,21 +127,14 @@ struct FirstBytesDeadline {
 
 impl FirstBytesDeadline {
     fn new(inner: TokioIo<TcpStream>, limit: Duration) -> Self {
-        Self {
-            inner,
-            matched: 0,
-            deadline: Some(Box::pin(tokio::time::sleep(limit))),
-        }
+        Self { inner, matched: 0, deadline: Some(Box::pin(tokio::time::sleep(limit))) }
     }
 
     fn saw(&mut self, bytes: &[u8]) {
         let rest = &PREFACE[self.matched..];
         let compared = bytes.len().min(rest.len());
         self.matched += compared;
-        if bytes[..compared] != rest[..compared]
-            || self.matched == PREFACE.len()
-            || bytes.is_empty()
-        {
+        if bytes[..compared] != rest[..compared] || self.matched == PREFACE.len() || bytes.is_empty() {
             self.deadline = None;
         }
     }
@@ -184,11 +163,7 @@ impl Read for FirstBytesDeadline {
 }
 
 impl Write for FirstBytesDeadline {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 

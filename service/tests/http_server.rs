@@ -31,11 +31,7 @@ async fn start(router: Router, limits: HttpLimits) -> Server {
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new();
     let task = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
-    Server {
-        address,
-        shutdown,
-        task,
-    }
+    Server { address, shutdown, task }
 }
 
 async fn exchange(address: SocketAddr, request: &[u8]) -> String {
@@ -48,24 +44,16 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
 }
 
 fn quick() -> HttpLimits {
-    HttpLimits {
-        header_read_timeout: Duration::from_millis(100),
-        ..HttpLimits::default()
-    }
+    HttpLimits { header_read_timeout: Duration::from_millis(100), ..HttpLimits::default() }
 }
 
 #[tokio::test]
 async fn a_handler_sees_its_peer() {
-    let router = Router::new().route(
-        "/",
-        get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()),
-    );
+    let router =
+        Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()));
     let server = start(router, HttpLimits::default()).await;
     let answer = exchange(server.address, REQUEST).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("127.0.0.1"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]
@@ -97,13 +85,9 @@ async fn http_2_is_spoken_on_the_same_port() {
     let server = start(Router::new().route("/", get(async || "two")), quick()).await;
     let stream = TcpStream::connect(server.address).await.unwrap();
     let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = hyper::Request::get(format!("http://{}/", server.address))
-        .body(String::new())
-        .unwrap();
+    let request = hyper::Request::get(format!("http://{}/", server.address)).body(String::new()).unwrap();
 
     let response = sender.send_request(request).await.unwrap();
 
@@ -114,10 +98,7 @@ async fn http_2_is_spoken_on_the_same_port() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_bound_waits_for_a_free_place() {
-    let limits = HttpLimits {
-        max_connections: 1,
-        ..quick()
-    };
+    let limits = HttpLimits { max_connections: 1, ..quick() };
     let server = start(Router::new().route("/", get(async || "ok")), limits).await;
     // Holds the only place until its header time is over.
     let _idle = TcpStream::connect(server.address).await.unwrap();

@@ -9,15 +9,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use posthaste_service::postgres::{
-    Cluster, ClusterOptions, PgBinaries, PostgresError, StopMode, find_binaries,
-};
+use posthaste_service::postgres::{Cluster, ClusterOptions, PgBinaries, PostgresError, StopMode, find_binaries};
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 fn binaries() -> PgBinaries {
-    find_binaries(None)
-        .unwrap()
-        .expect("these tests need PostgreSQL >= 15: install it or set POSTHASTE_PG_BIN")
+    find_binaries(None).unwrap().expect("these tests need PostgreSQL >= 15: install it or set POSTHASTE_PG_BIN")
 }
 
 fn quick(data_dir: impl Into<PathBuf>) -> ClusterOptions {
@@ -27,14 +23,8 @@ fn quick(data_dir: impl Into<PathBuf>) -> ClusterOptions {
 }
 
 async fn ask(cluster: &Cluster, question: &'static str) -> String {
-    let mut connection = PgConnection::connect(&cluster.url("postgres"))
-        .await
-        .unwrap();
-    sqlx::query(question)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-        .get::<String, _>(0)
+    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    sqlx::query(question).fetch_one(&mut connection).await.unwrap().get::<String, _>(0)
 }
 
 #[tokio::test]
@@ -47,17 +37,9 @@ async fn a_cluster_starts_with_the_settings_asked_for_and_keeps_data_over_a_cras
     assert_eq!(ask(&cluster, "show max_connections").await, "33");
     assert_eq!(ask(&cluster, "show listen_addresses").await, "");
     assert_eq!(ask(&cluster, "select current_user::text").await, "postgres");
-    let mut connection = PgConnection::connect(&cluster.url("postgres"))
-        .await
-        .unwrap();
-    sqlx::raw_sql("set synchronous_commit = on")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::raw_sql("create table kept as select 'still here' as words")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    sqlx::raw_sql("set synchronous_commit = on").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("create table kept as select 'still here' as words").execute(&mut connection).await.unwrap();
     let (before, url) = (cluster.pid(), cluster.url("postgres"));
 
     cluster.restart(StopMode::Immediate).unwrap();
@@ -86,11 +68,7 @@ async fn two_clusters_run_at_once_and_a_long_path_gets_a_short_socket() {
 
     assert_eq!(ask(&first, "select 'one'").await, "one");
     assert_eq!(ask(&second, "select 'two'").await, "two");
-    assert!(
-        first
-            .socket_dir()
-            .starts_with(one.path().canonicalize().unwrap())
-    );
+    assert!(first.socket_dir().starts_with(one.path().canonicalize().unwrap()));
     let short = second.socket_dir().to_owned();
     assert!(!short.starts_with(&long));
     drop(second);
@@ -133,9 +111,7 @@ fn data_of_another_major_version_is_refused() {
 fn the_thread_that_started_a_cluster_may_end_without_stopping_it() {
     let folder = tempfile::tempdir().unwrap();
     let options = quick(folder.path());
-    let cluster = std::thread::spawn(move || Cluster::start(options).unwrap())
-        .join()
-        .unwrap();
+    let cluster = std::thread::spawn(move || Cluster::start(options).unwrap()).join().unwrap();
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert_eq!(runtime.block_on(ask(&cluster, "select 'alive'")), "alive");
@@ -167,10 +143,7 @@ fn child_process_that_holds_a_cluster() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how the parent test tells this process which role it plays"
-)]
+#[expect(clippy::disallowed_methods, reason = "how the parent test tells this process which role it plays")]
 fn holder_folder() -> Option<PathBuf> {
     std::env::var_os("POSTHASTE_TEST_HOLD_CLUSTER").map(PathBuf::from)
 }
@@ -180,11 +153,7 @@ fn holder_folder() -> Option<PathBuf> {
 async fn kill_nine_of_the_process_leaves_no_postgres_behind_and_its_data_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "child_process_that_holds_a_cluster",
-            "--nocapture",
-        ])
+        .args(["--exact", "child_process_that_holds_a_cluster", "--nocapture"])
         .env("POSTHASTE_TEST_HOLD_CLUSTER", folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

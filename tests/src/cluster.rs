@@ -137,7 +137,8 @@ impl Server {
         let mut options = ClusterOptions::new(bin, &folder);
         options.durable = false;
         // No autovacuum: it would analyse tables whose plans are tested, and hold templates that are being copied.
-        let settings = [("autovacuum", "off"), ("max_connections", "300"), ("max_wal_size", "4GB"), ("deadlock_timeout", "200ms")];
+        let settings =
+            [("autovacuum", "off"), ("max_connections", "300"), ("max_wal_size", "4GB"), ("deadlock_timeout", "200ms")];
         options.settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let cluster = Cluster::start(options).expect("starting Postgres");
         remove_at_exit(&folder, cluster.pid().expect("a running server"));
@@ -170,7 +171,8 @@ fn folder() -> PathBuf {
 /// Removes the folder once this process and the server are gone, however they end: statics are never dropped. The
 /// shell reads its standard input, which ends when this process does; the server dies with us by itself.
 fn remove_at_exit(folder: &Path, server: u32) {
-    const SCRIPT: &str = "cat; n=0; while kill -0 $1 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; rm -rf -- \"$0\"";
+    const SCRIPT: &str =
+        "cat; n=0; while kill -0 $1 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done; rm -rf -- \"$0\"";
     let shell = Command::new("/bin/sh")
         .args(["-c", SCRIPT])
         .arg(folder)

@@ -63,8 +63,7 @@ impl FakeDispatcher {
     /// Claims at most `limit` runs of these scans.
     pub async fn claim(&mut self, scans: &[Scan], limit: i64) -> Vec<Arc<ClaimedRun>> {
         let lease = self.next_lease();
-        let request =
-            ClaimRequest { dispatcher_id: self.id, lease, lasts: Duration::from_mins(1), scans, limit };
+        let request = ClaimRequest { dispatcher_id: self.id, lease, lasts: Duration::from_mins(1), scans, limit };
         claim(&mut self.claims, &request, &mut self.floors).await.expect("a claim")
     }
 

@@ -328,9 +328,10 @@ async fn answer(
 /// The answer that the script has for this request.
 fn scripted(shared: &Shared, request: &Request) -> Answer {
     let mut rules = lock(&shared.rules);
-    let next = rules.iter_mut().find(|rule| request.is(&rule.key)).and_then(|rule| {
-        if rule.answers.len() > 1 { rule.answers.pop_front() } else { rule.answers.front().cloned() }
-    });
+    let next = rules
+        .iter_mut()
+        .find(|rule| request.is(&rule.key))
+        .and_then(|rule| if rule.answers.len() > 1 { rule.answers.pop_front() } else { rule.answers.front().cloned() });
     next.unwrap_or_else(|| lock(&shared.fallback).clone())
 }
 

@@ -63,13 +63,7 @@ pub async fn cancel(connection: &mut PgConnection, job: i64, force: bool) -> Str
 pub async fn job(connection: &mut PgConnection, id: i64) -> JobRow {
     let query = "select state, attempt, run_lease, error_code, result::text from posthaste.jobs where id = $1";
     let row = sqlx::query(query).bind(id).fetch_one(connection).await.expect(query);
-    JobRow {
-        state: row.get(0),
-        attempt: row.get(1),
-        run_lease: row.get(2),
-        error_code: row.get(3),
-        result: row.get(4),
-    }
+    JobRow { state: row.get(0), attempt: row.get(1), run_lease: row.get(2), error_code: row.get(3), result: row.get(4) }
 }
 
 /// The state of a job, in the words of the contract.
@@ -183,7 +177,21 @@ pub async fn wait_until_blocked(observer: &mut PgConnection, backend: i32) {
         if blocked {
             return;
         }
-        assert!(started.elapsed() < WAIT_LIMIT, "backend {backend} is not blocked: the race that this test forces is gone");
+        assert!(
+            started.elapsed() < WAIT_LIMIT,
+            "backend {backend} is not blocked: the race that this test forces is gone"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until every transaction of the server that runs now has ended: other tests' transactions hold back the `xmin`
+/// of our snapshots, on which the floors rest.
+pub async fn wait_until_older_transactions_ended(connection: &mut PgConnection) {
+    let started = Instant::now();
+    let ours = number(connection, "select pg_current_xact_id()::text::bigint").await;
+    while number(connection, "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint").await <= ours {
+        assert!(started.elapsed() < WAIT_LIMIT, "some transaction stays open");
         tokio::task::yield_now().await;
     }
 }

@@ -230,13 +230,13 @@ fn a_thousand_uncounted_ends_in_a_row_are_churning() {
 fn a_job_that_kills_its_dispatcher_every_time_ends_dead() {
     let mut spent = Spent::default();
     for failures in 1..25 {
-        let rescued = rescue(spent, &policy(25), 0.0);
+        let rescued = rescue(spent, &policy(25), false, 0.0);
         assert_eq!(rescued.recorded, Recorded::Rescued);
         let next = next_run(&rescued);
         assert_eq!((next.1, next.2), (failures, 0));
         spent.failures = next.1;
     }
-    let last = rescue(spent, &policy(25), 0.0);
+    let last = rescue(spent, &policy(25), false, 0.0);
     assert_dead(&last, "attempts_exhausted");
     assert_eq!(last.error.unwrap().code, "dispatcher_lost");
 }
@@ -279,7 +279,7 @@ proptest! {
             prop_assert!(runs <= bound, "still running after {runs} runs");
             let transition = match end.clone() {
                 Some(outcome) => decide(outcome, spent, &policy, jitter),
-                None => rescue(spent, &policy, jitter),
+                None => rescue(spent, &policy, false, jitter),
             };
             let Next::Again { delay, failures, uncounted } = transition.next else {
                 prop_assert_eq!(transition.recorded, Recorded::Dead);

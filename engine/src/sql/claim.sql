@@ -52,7 +52,7 @@ select
   j.headers::text as headers,
   j.trace,
   coalesce(j.expires_at <= now(), false) as expired,
-  (extract(epoch from now() - j.created_at) * 1000000)::bigint as age_us,
+  (extract(epoch from now() - coalesce(j.run_at, j.created_at)) * 1000000)::bigint as age_us,
   case when row_number() over () = 1 then pg_snapshot_xmin(pg_current_snapshot())::text::bigint end as snapshot_xmin,
   case when row_number() over () = 1 then pg_current_xact_id_if_assigned()::text::bigint end as xid,
   case when row_number() over () = 1 then array(

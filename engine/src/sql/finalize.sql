@@ -20,11 +20,11 @@ held as materialized (
   where i.lease_id is null
     or (i.lease_id, i.nonce) in (select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3::bigint[]))
 ),
--- Looked up only for runs that would go again.
+-- Looked up only for runs that would go again, or that were dropped on request.
 cancels as materialized (
   select c.job_id, c.reason
   from posthaste.cancel_request c
-  where c.job_id = any (array(select h.job_id from held h where h.delay_ms is not null))
+  where c.job_id = any (array(select h.job_id from held h where h.delay_ms is not null or h.outcome = 'cancelled'))
 ),
 -- A run that would go again although somebody asked to cancel the job ends here.
 decided as materialized (
@@ -34,7 +34,7 @@ decided as materialized (
     case when h.uncounted > 0 then coalesce(h.uncounted_since, now()) end as uncounted_since,
     case when c.job_id is null then h.outcome else 'cancelled' end as outcome,
     case when c.job_id is null then h.error_code else 'cancelled' end as error_code,
-    case when c.job_id is null then h.error_message else coalesce(c.reason, '') end as error_message,
+    case when c.job_id is null then h.error_message else coalesce(c.reason, h.error_message, '') end as error_message,
     case when c.job_id is null then h.result end as result,
     case when c.job_id is null then h.delay_ms end as delay_ms
   from held h

@@ -30,7 +30,7 @@ select
       'http_status', a.http_status,
       'started_at', a.started_at,
       'finished_at', a.finished_at,
-      'timings_ms', json_strip_nulls(json_build_object('headers', a.headers_us / 1000.0, 'body', a.body_us / 1000.0)),
+      'timings_ms', json_strip_nulls(json_build_object('headers', round(a.headers_us / 1000.0, 3), 'body', round(a.body_us / 1000.0, 3))),
       'error', case when a.error_code is not null then json_build_object(
         'code', a.error_code, 'message', coalesce(a.error_message, ''), 'at', a.finished_at) end
     ) order by a.run_lease desc)::text

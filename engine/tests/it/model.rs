@@ -8,7 +8,7 @@ use posthaste_engine::{
     finalize::Settled,
     lifecycle::{self, Next, Outcome, Policy, RunError, Spent, Transition},
     promote::promote,
-    rescue::rescue,
+    rescue::{rescue, retry_lost},
     retry::RetryPolicy,
     retry_job::retry_job,
     session::Role,
@@ -244,7 +244,7 @@ impl World {
         let mut ended = 0;
         let silent = [self.dispatchers[who].id];
         loop {
-            let rescued = rescue(&mut self.connection, &silent, 0.0).await.unwrap();
+            let rescued = rescue(&mut self.connection, &silent, &retry_lost, 0.0).await.unwrap();
             ended += rescued.runs;
             if rescued.leases == 0 {
                 break;
@@ -255,7 +255,7 @@ impl World {
             let job = self.jobs.get_mut(&run.job_id).unwrap();
             if job.state == "running" && job.run_lease == run.run_lease {
                 let policy = Policy { max_attempts: job.max_attempts, retry: RetryPolicy::default() };
-                job.end(&lifecycle::rescue(run.spent, &policy, 0.0), i32::from(run.attempt()));
+                job.end(&lifecycle::rescue(run.spent, &policy, false, 0.0), i32::from(run.attempt()));
                 expected += 1;
             }
         }

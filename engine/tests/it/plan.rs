@@ -140,7 +140,7 @@ async fn a_claim_reads_and_locks_no_more_rows_than_its_limit() {
 }
 
 #[tokio::test]
-async fn a_million_rows_of_other_lanes_do_not_slow_a_claim() {
+async fn a_hundred_thousand_rows_of_other_lanes_do_not_slow_a_claim() {
     let db = TestDb::new().await;
     let mut connection = db.connect(Role::General).await;
     fill(&mut connection).await;

@@ -6,7 +6,7 @@ use posthaste_engine::{
     finalize::{EndedBy, Settled, settle},
     lifecycle::Outcome,
     promote::promote,
-    rescue::{Rescued, release_unknown, rescue},
+    rescue::{Rescued, release_unknown, rescue, retry_lost},
     session::Role,
     sweep,
 };
@@ -224,7 +224,7 @@ async fn a_rescue_that_meets_a_finalize_leaves_the_run_to_it() {
 
         let (silent, pid) = (stage.dispatcher.id, backend(&mut stage.second).await);
         let mut second = stage.second;
-        let work = async move { rescue(&mut second, &[silent], 0.0).await.unwrap() };
+        let work = async move { rescue(&mut second, &[silent], &retry_lost, 0.0).await.unwrap() };
         let rescuing = start_blocked(&mut stage.observer, pid, work).await;
         close(tx, commits).await;
 
@@ -245,7 +245,7 @@ async fn a_finalize_that_meets_a_rescue_is_told_that_it_lost() {
         let claimed = stage.dispatcher.claim_one().await;
         let end = FakeDispatcher::end(&claimed, COMPLETED);
         let mut tx = stage.first.begin().await.unwrap();
-        let rescued = rescue(&mut tx, &[stage.dispatcher.id], 0.0).await.unwrap();
+        let rescued = rescue(&mut tx, &[stage.dispatcher.id], &retry_lost, 0.0).await.unwrap();
         assert_eq!(rescued, Rescued { leases: 1, runs: 1 });
 
         let pid = backend(&mut stage.second).await;
@@ -270,10 +270,10 @@ async fn two_rescues_at_once_share_the_leases_without_waiting() {
     }
     let silent = [stage.dispatcher.id];
     let mut tx = stage.first.begin().await.unwrap();
-    assert_eq!(rescue(&mut tx, &silent, 0.0).await.unwrap(), Rescued { leases: 8, runs: 8 });
+    assert_eq!(rescue(&mut tx, &silent, &retry_lost, 0.0).await.unwrap(), Rescued { leases: 8, runs: 8 });
 
-    assert_eq!(rescue(&mut stage.second, &silent, 0.0).await.unwrap(), Rescued { leases: 2, runs: 2 });
-    assert_eq!(rescue(&mut stage.second, &silent, 0.0).await.unwrap(), Rescued::default());
+    assert_eq!(rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(), Rescued { leases: 2, runs: 2 });
+    assert_eq!(rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(), Rescued::default());
     tx.commit().await.unwrap();
 
     assert_eq!(count(&mut stage.observer, "attempt").await, 10);
@@ -290,7 +290,7 @@ async fn a_forced_cancel_that_meets_a_rescue_ends_the_rescued_run() {
     let mut second = stage.db.patient(Role::General).await;
     let pid = backend(&mut second).await;
     let mut tx = stage.first.begin().await.unwrap();
-    assert_eq!(rescue(&mut tx, &silent, 0.0).await.unwrap().runs, 1);
+    assert_eq!(rescue(&mut tx, &silent, &retry_lost, 0.0).await.unwrap().runs, 1);
 
     let work = async move { cancel(&mut second, id, true).await };
     let cancelling = start_blocked(&mut stage.observer, pid, work).await;

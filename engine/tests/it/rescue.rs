@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use posthaste_engine::{
     lifecycle::Outcome,
     promote::promote,
-    rescue::{Rescued, release_unknown, rescue},
+    rescue::{Rescued, release_unknown, rescue, retry_lost},
     session::Role,
 };
 use posthaste_tests::{
@@ -33,7 +33,7 @@ async fn the_runs_of_a_dead_dispatcher_count_an_attempt_and_go_again() {
     let id = enqueue(&mut connection, "'k', priority => 4").await;
     dead.claim_one().await;
 
-    let rescued = rescue(&mut connection, &[dead.id], 0.0).await.unwrap();
+    let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
 
     assert_eq!(rescued, Rescued { leases: 1, runs: 1 });
     let row = "select concat_ws(' ', run_lease, outcome, class, ended_by, attempt, error_code) from posthaste.attempt";
@@ -57,7 +57,7 @@ async fn a_job_that_kills_its_dispatcher_every_time_ends_in_the_dead_letters() {
     for attempt in 1..=3 {
         let mut victim = FakeDispatcher::start(&db).await;
         assert_eq!(victim.claim_one().await.attempt(), attempt);
-        assert_eq!(rescue(&mut connection, &[victim.id], 0.5).await.unwrap().runs, 1);
+        assert_eq!(rescue(&mut connection, &[victim.id], &retry_lost, 0.5).await.unwrap().runs, 1);
         promote(&mut connection, 10, due).await.unwrap();
     }
     assert_eq!(attempts(&mut connection, id).await, ["1:rescued", "2:rescued", "3:dead"]);
@@ -77,13 +77,13 @@ async fn runs_that_had_ended_and_leases_of_the_living_are_left_alone() {
     let done = FakeDispatcher::end(&theirs[1], Outcome::Completed { result: None });
     dead.settle(&[done]).await;
 
-    let rescued = rescue(&mut connection, &[dead.id], 0.0).await.unwrap();
+    let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
 
     assert_eq!(rescued, Rescued { leases: 1, runs: 2 });
     assert_eq!(state(&mut connection, theirs[1].job_id).await, "completed");
     assert_eq!(state(&mut connection, ours[0].job_id).await, "running");
     assert_each_job_is_in_one_place(&mut connection).await;
-    assert_eq!(rescue(&mut connection, &[dead.id], 0.0).await.unwrap(), Rescued::default());
+    assert_eq!(rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap(), Rescued::default());
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn many_leases_are_rescued_in_several_calls() {
     }
     let mut calls = Vec::new();
     loop {
-        let rescued = rescue(&mut connection, &[dead.id], 0.0).await.unwrap();
+        let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
         if rescued.leases == 0 {
             break;
         }
@@ -112,7 +112,7 @@ async fn a_rescued_run_that_somebody_asked_to_cancel_is_cancelled() {
     dead.claim_one().await;
     cancel(&mut connection, id, false).await;
 
-    rescue(&mut connection, &[dead.id], 0.0).await.unwrap();
+    rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
 
     assert_eq!(state(&mut connection, id).await, "cancelled");
     assert_each_job_is_in_one_place(&mut connection).await;
@@ -125,7 +125,7 @@ async fn a_lease_whose_jobs_are_past_retention_is_removed() {
     dead.claim_one().await;
     run(&mut connection, "delete from posthaste.job").await;
 
-    assert_eq!(rescue(&mut connection, &[dead.id], 0.0).await.unwrap(), Rescued { leases: 1, runs: 0 });
+    assert_eq!(rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap(), Rescued { leases: 1, runs: 0 });
     assert_eq!(count(&mut connection, "lease").await, 0);
 }
 

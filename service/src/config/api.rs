@@ -31,9 +31,7 @@ impl ApiConfig {
             let text = &self.api_listen;
             ConfigError::one(
                 API_LISTEN,
-                format!(
-                    "is {text:?}; write an address and a port, such as 127.0.0.1:8710 or [::]:8710"
-                ),
+                format!("is {text:?}; write an address and a port, such as 127.0.0.1:8710 or [::]:8710"),
             )
         })
     }
@@ -52,10 +50,7 @@ impl ApiConfig {
             ));
         }
         if text.len() < MIN_KEY_CHARS {
-            let message = format!(
-                "has {} characters, fewer than {MIN_KEY_CHARS}; {fix}",
-                text.len()
-            );
+            let message = format!("has {} characters, fewer than {MIN_KEY_CHARS}; {fix}", text.len());
             return Err(ConfigError::one(API_KEY, message));
         }
         Ok(Some(key))
@@ -75,10 +70,7 @@ mod tests {
     use super::*;
 
     fn with_key(key: &str) -> ApiConfig {
-        ApiConfig {
-            api_listen: "127.0.0.1:8710".to_owned(),
-            api_key: Some(key.into()),
-        }
+        ApiConfig { api_listen: "127.0.0.1:8710".to_owned(), api_key: Some(key.into()) }
     }
 
     #[test]

@@ -24,9 +24,7 @@ impl DatabaseUrl {
     /// What is wrong with it, without showing it.
     fn problem(&self) -> Option<String> {
         match Url::parse(self.expose()) {
-            Err(error) => Some(format!(
-                "is not a URL ({error}); write postgres://user:password@host:5432/database"
-            )),
+            Err(error) => Some(format!("is not a URL ({error}); write postgres://user:password@host:5432/database")),
             Ok(url) if !matches!(url.scheme(), "postgres" | "postgresql") => {
                 Some("must begin with postgres:// or postgresql://".to_owned())
             }
@@ -61,10 +59,7 @@ impl DatabaseConfig {
     /// The database URL; errors when it is not set or malformed.
     pub fn database_url(&self) -> Result<&DatabaseUrl, ConfigError> {
         let missing = "is not set; set it to postgres://user:password@host:5432/database, or run `posthaste dev`, which brings its own Postgres";
-        let url = self
-            .database_url
-            .as_ref()
-            .ok_or_else(|| ConfigError::one(DATABASE_URL, missing))?;
+        let url = self.database_url.as_ref().ok_or_else(|| ConfigError::one(DATABASE_URL, missing))?;
         match url.problem() {
             None => Ok(url),
             Some(problem) => Err(ConfigError::one(DATABASE_URL, problem)),
@@ -104,23 +99,14 @@ mod tests {
     #[test]
     fn a_missing_database_says_how_to_name_one() {
         let error = DatabaseConfig::default().database_url().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("POSTHASTE_DATABASE_URL is not set")
-        );
+        assert!(error.to_string().starts_with("POSTHASTE_DATABASE_URL is not set"));
     }
 
     #[test]
     fn listening_falls_back_to_the_database_and_passwords_stay_hidden() {
-        let config = DatabaseConfig {
-            database_url: Some("postgres://app:hunter2@db/jobs".parse().unwrap()),
-            listen_url: None,
-        };
-        assert_eq!(
-            config.listen_url().unwrap().expose(),
-            "postgres://app:hunter2@db/jobs"
-        );
+        let config =
+            DatabaseConfig { database_url: Some("postgres://app:hunter2@db/jobs".parse().unwrap()), listen_url: None };
+        assert_eq!(config.listen_url().unwrap().expose(), "postgres://app:hunter2@db/jobs");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -37,23 +37,14 @@ impl DispatcherConfig {
         let value = self.concurrency;
         match usize::try_from(value) {
             Ok(permits) if CONCURRENCY_RANGE.contains(&value) => Ok(permits),
-            _ => Err(ConfigError::one(
-                CONCURRENCY,
-                format!("is {value}; choose 1 to 10000"),
-            )),
+            _ => Err(ConfigError::one(CONCURRENCY, format!("is {value}; choose 1 to 10000"))),
         }
     }
 
     /// The parsed allow-list; the error has one problem per bad item.
     pub fn egress_allow(&self) -> Result<EgressAllow, ConfigError> {
         EgressAllow::parse(&self.egress_allow).map_err(|messages| ConfigError {
-            problems: messages
-                .into_iter()
-                .map(|message| Problem {
-                    setting: EGRESS_ALLOW,
-                    message,
-                })
-                .collect(),
+            problems: messages.into_iter().map(|message| Problem { setting: EGRESS_ALLOW, message }).collect(),
         })
     }
 

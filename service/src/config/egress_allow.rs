@@ -17,21 +17,14 @@ impl EgressAllow {
     /// Loopback by address and by name, which `posthaste dev` allows.
     pub fn loopback() -> Self {
         let nets = ["127.0.0.0/8", "::1/128"];
-        Self {
-            nets: nets.iter().filter_map(|net| net.parse().ok()).collect(),
-            names: vec!["localhost".to_owned()],
-        }
+        Self { nets: nets.iter().filter_map(|net| net.parse().ok()).collect(), names: vec!["localhost".to_owned()] }
     }
 
     /// Parses a comma list; the error has one message per item that is neither address, range nor name.
     pub fn parse(list: &str) -> Result<Self, Vec<String>> {
         let mut allow = Self::default();
         let mut problems = Vec::new();
-        for item in list
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-        {
+        for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             if let Some(net) = parse_net(item) {
                 allow.nets.push(net);
             } else if is_name(item) {
@@ -43,11 +36,7 @@ impl EgressAllow {
                 ));
             }
         }
-        if problems.is_empty() {
-            Ok(allow)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(allow) } else { Err(problems) }
     }
 
     /// Adds everything that `other` allows.
@@ -67,17 +56,12 @@ impl EgressAllow {
     /// Whether a host name is allowed, whatever its case or trailing dot.
     pub fn allows_name(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
-        self.names
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(name))
+        self.names.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 }
 
 fn parse_net(item: &str) -> Option<IpNet> {
-    let unbracketed = item
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(item);
+    let unbracketed = item.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(item);
     item.parse().ok().or_else(|| {
         let address: IpAddr = unbracketed.parse().ok()?;
         Some(IpNet::from(address.to_canonical()))
@@ -91,10 +75,8 @@ fn is_name(item: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         (1..=63).contains(&label.len()) && label.bytes().all(allowed)
     };
-    let ends_in_letter = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().any(|byte| byte.is_ascii_alphabetic()));
+    let ends_in_letter =
+        name.rsplit('.').next().is_some_and(|label| label.bytes().any(|byte| byte.is_ascii_alphabetic()));
     name.len() <= 253 && name.split('.').all(is_label) && ends_in_letter
 }
 
@@ -104,9 +86,7 @@ mod tests {
 
     #[test]
     fn addresses_ranges_and_names_are_told_apart() {
-        let allow =
-            EgressAllow::parse("10.1.2.3, 192.168.0.0/16,[fd00::1],Jobs.Internal.,localhost")
-                .unwrap();
+        let allow = EgressAllow::parse("10.1.2.3, 192.168.0.0/16,[fd00::1],Jobs.Internal.,localhost").unwrap();
         assert!(allow.allows_address("10.1.2.3".parse().unwrap()));
         assert!(allow.allows_address("::ffff:192.168.9.9".parse().unwrap()));
         assert!(allow.allows_address("fd00::1".parse().unwrap()));
@@ -117,8 +97,7 @@ mod tests {
 
     #[test]
     fn every_bad_item_is_named() {
-        let problems =
-            EgressAllow::parse("10.0.0.0/33,999.1.1.1,a b,http://x,ok.example").unwrap_err();
+        let problems = EgressAllow::parse("10.0.0.0/33,999.1.1.1,a b,http://x,ok.example").unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
     }
 

@@ -3,10 +3,7 @@
 use std::ffi::OsString;
 
 /// The value of an environment variable; `None` when unset or empty.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the environment is read"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub(crate) fn variable_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -41,19 +41,14 @@ impl ConfigError {
     /// A single problem.
     pub fn one(setting: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            problems: vec![Problem { setting, message }],
-        }
+        Self { problems: vec![Problem { setting, message }] }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self
-            .problems
-            .iter()
-            .map(|problem| format!("{} {}", problem.setting, problem.message))
-            .collect();
+        let lines: Vec<String> =
+            self.problems.iter().map(|problem| format!("{} {}", problem.setting, problem.message)).collect();
         formatter.write_str(&lines.join("\n"))
     }
 }
@@ -69,11 +64,7 @@ pub trait Group {
 /// Validates all groups of a command; the error holds the problems of every one.
 pub fn check(groups: &[&dyn Group]) -> Result<(), ConfigError> {
     let problems: Vec<Problem> = groups.iter().flat_map(|group| group.problems()).collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(ConfigError { problems })
-    }
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
 }
 
 /// The problems of one accessor, for [`Group::problems`].
@@ -112,20 +103,11 @@ mod tests {
             "--egress-allow=10.0.0.0/99,fine.internal,no good",
         ]);
 
-        let error = check(&[
-            &settings.database,
-            &settings.api,
-            &settings.dispatcher,
-            &settings.secrets,
-            &settings.telemetry,
-        ])
-        .unwrap_err();
+        let error =
+            check(&[&settings.database, &settings.api, &settings.dispatcher, &settings.secrets, &settings.telemetry])
+                .unwrap_err();
 
-        let named: Vec<_> = error
-            .problems
-            .iter()
-            .map(|problem| problem.setting)
-            .collect();
+        let named: Vec<_> = error.problems.iter().map(|problem| problem.setting).collect();
         let expected = [
             "POSTHASTE_DATABASE_URL",
             "POSTHASTE_API_LISTEN",
@@ -143,9 +125,6 @@ mod tests {
         assert_eq!(settings.api.listen().unwrap().to_string(), "127.0.0.1:8710");
         assert_eq!(settings.dispatcher.concurrency, 512);
         assert_eq!(settings.dispatcher.shutdown_grace_ms, 30_000);
-        assert_eq!(
-            settings.dispatcher.egress_allow().unwrap(),
-            EgressAllow::default()
-        );
+        assert_eq!(settings.dispatcher.egress_allow().unwrap(), EgressAllow::default());
     }
 }

@@ -53,28 +53,20 @@ impl SecretRef {
     /// `/proc`, `/sys` or `/dev`, longer than 8 KiB or not UTF-8.
     pub fn resolve(&self) -> Result<SecretString, SecretRefError> {
         match self {
-            Self::Env(name) if name.to_ascii_uppercase().starts_with("POSTHASTE_") => Err(
-                SecretRefError::Forbidden(format!("environment variable {name}")),
-            ),
-            Self::Env(name) => {
-                environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone()))
+            Self::Env(name) if name.to_ascii_uppercase().starts_with("POSTHASTE_") => {
+                Err(SecretRefError::Forbidden(format!("environment variable {name}")))
             }
+            Self::Env(name) => environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone())),
             Self::File(path) => read(path),
         }
     }
 }
 
 fn read(path: &Path) -> Result<SecretString, SecretRefError> {
-    let unusable = |reason: String| SecretRefError::File {
-        path: path.to_owned(),
-        reason,
-    };
+    let unusable = |reason: String| SecretRefError::File { path: path.to_owned(), reason };
     let real = fs::canonicalize(path).map_err(|error| unusable(error.to_string()))?;
     // /proc/self/environ would hand out every secret of this process.
-    if ["/proc", "/sys", "/dev"]
-        .iter()
-        .any(|system| real.starts_with(system))
-    {
+    if ["/proc", "/sys", "/dev"].iter().any(|system| real.starts_with(system)) {
         return Err(SecretRefError::Forbidden(path.display().to_string()));
     }
     let is_file = fs::metadata(&real).is_ok_and(|meta| meta.is_file());
@@ -89,9 +81,7 @@ fn read(path: &Path) -> Result<SecretString, SecretRefError> {
         return Err(unusable("it has more than 8 KiB".to_owned()));
     }
     let value = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(SecretString::from(
-        value.strip_suffix('\r').unwrap_or(value),
-    ))
+    Ok(SecretString::from(value.strip_suffix('\r').unwrap_or(value)))
 }
 
 #[cfg(test)]
@@ -123,9 +113,7 @@ mod tests {
     fn too_long_missing_and_system_files_are_refused_without_their_content() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "s3cret".repeat(2000)).unwrap();
-        let long = SecretRef::File(file.path().to_owned())
-            .resolve()
-            .unwrap_err();
+        let long = SecretRef::File(file.path().to_owned()).resolve().unwrap_err();
         assert!(long.to_string().contains("8 KiB") && !long.to_string().contains("s3cret"));
         for path in ["/no/such/file", "/proc/self/environ", "/dev/zero", "/tmp"] {
             let error = SecretRef::File(path.into()).resolve().unwrap_err();
@@ -135,9 +123,7 @@ mod tests {
 
     #[test]
     fn posthastes_own_variables_cannot_be_sent_away() {
-        let error = parse(r#"{"env": "POSTHASTE_SECRET_KEYS"}"#)
-            .resolve()
-            .unwrap_err();
+        let error = parse(r#"{"env": "POSTHASTE_SECRET_KEYS"}"#).resolve().unwrap_err();
         assert!(matches!(error, SecretRefError::Forbidden(_)), "{error}");
     }
 }

@@ -67,9 +67,7 @@ mod tests {
     use super::*;
 
     fn config(value: &str) -> SecretsConfig {
-        SecretsConfig {
-            secret_keys: Some(value.into()),
-        }
+        SecretsConfig { secret_keys: Some(value.into()) }
     }
 
     #[test]
@@ -88,9 +86,6 @@ mod tests {
     fn a_mistyped_ring_is_never_shown() {
         let config = config("kid1-hunter2");
         let error = config.secret_keys().unwrap_err();
-        assert!(
-            !format!("{error} {config:?}").contains("hunter2"),
-            "{error}"
-        );
+        assert!(!format!("{error} {config:?}").contains("hunter2"), "{error}");
     }
 }

@@ -47,12 +47,7 @@ pub struct TelemetryConfig {
 /// What an empty environment gives.
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self {
-            log: "info".to_owned(),
-            log_format: None,
-            otlp_traces_endpoint: None,
-            service_is_named: false,
-        }
+        Self { log: "info".to_owned(), log_format: None, otlp_traces_endpoint: None, service_is_named: false }
     }
 }
 
@@ -70,20 +65,18 @@ impl TelemetryConfig {
         let Some(endpoint) = &self.otlp_traces_endpoint else {
             return Ok(());
         };
-        let is_http =
-            Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        let is_http = Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if is_http {
             return Ok(());
         }
-        let message = "is not an http(s) URL; write one like http://collector:4318 (OTLP over HTTP, not gRPC's port 4317)";
+        let message =
+            "is not an http(s) URL; write one like http://collector:4318 (OTLP over HTTP, not gRPC's port 4317)";
         Err(ConfigError::one(ENDPOINT, message))
     }
 
     fn filter(&self) -> Result<EnvFilter, ConfigError> {
         EnvFilter::try_new(&self.log).map_err(|error| {
-            let message = format!(
-                "is not a log filter ({error}); write one like `info,posthaste_dispatcher=debug`"
-            );
+            let message = format!("is not a log filter ({error}); write one like `info,posthaste_dispatcher=debug`");
             ConfigError::one(LOG, message)
         })
     }
@@ -128,10 +121,7 @@ mod tests {
     fn spans_go_where_the_standard_variables_say() {
         assert_eq!(endpoint(&[]), None);
         let base = (ENDPOINT, "http://collector:4318/");
-        assert_eq!(
-            endpoint(&[base]).unwrap(),
-            "http://collector:4318/v1/traces"
-        );
+        assert_eq!(endpoint(&[base]).unwrap(), "http://collector:4318/v1/traces");
         let exact = (TRACES_ENDPOINT, "http://other/spans");
         assert_eq!(endpoint(&[base, exact]).unwrap(), "http://other/spans");
         assert_eq!(endpoint(&[base, ("OTEL_SDK_DISABLED", "true")]), None);

@@ -24,17 +24,15 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start() -> io::Result<Self> {
         let (requests, inbox) = mpsc::channel::<(Command, mpsc::Sender<Spawned>)>();
-        thread::Builder::new()
-            .name("postgres-keeper".to_owned())
-            .spawn(move || {
-                for (mut command, answer) in inbox {
-                    // A receiver that is gone no longer wants the child.
-                    if let Err(mpsc::SendError(Ok(mut unwanted))) = answer.send(command.spawn()) {
-                        let _ = unwanted.kill();
-                        let _ = unwanted.wait();
-                    }
+        thread::Builder::new().name("postgres-keeper".to_owned()).spawn(move || {
+            for (mut command, answer) in inbox {
+                // A receiver that is gone no longer wants the child.
+                if let Err(mpsc::SendError(Ok(mut unwanted))) = answer.send(command.spawn()) {
+                    let _ = unwanted.kill();
+                    let _ = unwanted.wait();
                 }
-            })?;
+            }
+        })?;
         Ok(Self { requests })
     }
 
@@ -88,10 +86,7 @@ pub(super) fn kill_group(child: &Child) -> io::Result<()> {
 }
 
 fn pid(child: &Child) -> io::Result<Pid> {
-    i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 fn ended_is_fine(result: rustix::io::Result<()>) -> io::Result<()> {

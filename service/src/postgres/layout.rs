@@ -29,12 +29,9 @@ pub(super) struct Layout {
 impl Layout {
     /// Makes the folders; only what Postgres itself writes belongs to `owner`.
     pub(super) fn prepare(root: &Path, owner: Option<Owner>) -> Result<Self, PostgresError> {
-        fs::create_dir_all(root)
-            .map_err(PostgresError::io(format!("creating {}", root.display())))?;
+        fs::create_dir_all(root).map_err(PostgresError::io(format!("creating {}", root.display())))?;
         // Postgres runs in `/`, so every path must be absolute.
-        let root = root
-            .canonicalize()
-            .map_err(PostgresError::io(format!("resolving {}", root.display())))?;
+        let root = root.canonicalize().map_err(PostgresError::io(format!("resolving {}", root.display())))?;
         if let Some(owner) = owner {
             open_last_component(&root)?;
             owner.check_reach(&root)?;
@@ -48,13 +45,7 @@ impl Layout {
             inside
         };
         private_dir(&socket_dir, owner)?;
-        Ok(Self {
-            pgdata: root.join("pgdata"),
-            log: root.join("postgres.log"),
-            root,
-            socket_dir,
-            socket_is_elsewhere,
-        })
+        Ok(Self { pgdata: root.join("pgdata"), log: root.join("postgres.log"), root, socket_dir, socket_is_elsewhere })
     }
 
     /// The major version of the cluster that is here; `None` when there is none yet.
@@ -63,8 +54,7 @@ impl Layout {
             return Ok(None);
         }
         let file = self.pgdata.join("PG_VERSION");
-        let text = fs::read_to_string(&file)
-            .map_err(PostgresError::io(format!("reading {}", file.display())))?;
+        let text = fs::read_to_string(&file).map_err(PostgresError::io(format!("reading {}", file.display())))?;
         Ok(Some(text.trim().to_owned()))
     }
 
@@ -72,8 +62,7 @@ impl Layout {
     pub(super) fn fresh_partial(&self, owner: Option<Owner>) -> Result<PathBuf, PostgresError> {
         let partial = self.root.join("pgdata.partial");
         if partial.exists() {
-            fs::remove_dir_all(&partial)
-                .map_err(PostgresError::io(format!("removing {}", partial.display())))?;
+            fs::remove_dir_all(&partial).map_err(PostgresError::io(format!("removing {}", partial.display())))?;
         }
         private_dir(&partial, owner)?;
         Ok(partial)
@@ -81,10 +70,7 @@ impl Layout {
 
     /// Makes a finished `initdb` folder the cluster.
     pub(super) fn adopt(&self, partial: &Path) -> Result<(), PostgresError> {
-        fs::rename(partial, &self.pgdata).map_err(PostgresError::io(format!(
-            "renaming to {}",
-            self.pgdata.display()
-        )))
+        fs::rename(partial, &self.pgdata).map_err(PostgresError::io(format!("renaming to {}", self.pgdata.display())))
     }
 
     /// The log, opened by us so that it need not be writable for the unprivileged user.
@@ -94,11 +80,7 @@ impl Layout {
         if grown {
             File::create(&self.log).map_err(refused())?;
         }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .map_err(refused())
+        OpenOptions::new().create(true).append(true).open(&self.log).map_err(refused())
     }
 }
 
@@ -114,11 +96,7 @@ impl Drop for Layout {
 /// `$TMPDIR` when a socket fits there, else `/tmp`.
 fn short_temp_dir() -> PathBuf {
     let configured = env::temp_dir();
-    if configured.as_os_str().len() + 32 <= SOCKET_DIR_BYTES {
-        configured
-    } else {
-        PathBuf::from("/tmp")
-    }
+    if configured.as_os_str().len() + 32 <= SOCKET_DIR_BYTES { configured } else { PathBuf::from("/tmp") }
 }
 
 /// A folder that only the server's user (and root) may enter: its socket trusts whoever reaches it.

@@ -24,11 +24,8 @@ impl Owner {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
-        let passwd =
-            fs::read_to_string("/etc/passwd").map_err(PostgresError::io("reading /etc/passwd"))?;
-        Self::in_passwd(&passwd)
-            .map(Some)
-            .ok_or(PostgresError::NoUnprivilegedUser)
+        let passwd = fs::read_to_string("/etc/passwd").map_err(PostgresError::io("reading /etc/passwd"))?;
+        Self::in_passwd(&passwd).map(Some).ok_or(PostgresError::NoUnprivilegedUser)
     }
 
     fn in_passwd(passwd: &str) -> Option<Self> {
@@ -42,19 +39,14 @@ impl Owner {
 
     /// Gives `path` (not what is in it) to this user.
     pub(super) fn take(self, path: &Path) -> Result<(), PostgresError> {
-        chown(path, Some(self.uid), Some(self.gid))
-            .map_err(PostgresError::io(format!("chown {}", path.display())))
+        chown(path, Some(self.uid), Some(self.gid)).map_err(PostgresError::io(format!("chown {}", path.display())))
     }
 
     /// Errors unless this user can enter `path` through every ancestor.
     pub(super) fn check_reach(self, path: &Path) -> Result<(), PostgresError> {
         match self.closed_ancestor(path) {
             None => Ok(()),
-            Some(closed) => Err(PostgresError::Unreachable {
-                path: path.to_owned(),
-                closed,
-                uid: self.uid,
-            }),
+            Some(closed) => Err(PostgresError::Unreachable { path: path.to_owned(), closed, uid: self.uid }),
         }
     }
 
@@ -86,10 +78,7 @@ mod tests {
     #[test]
     fn nobody_is_found_by_id_whatever_its_name_and_group() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nghost:x:65534:99:none:/:/bin/false\n";
-        let expected = Owner {
-            uid: 65534,
-            gid: 99,
-        };
+        let expected = Owner { uid: 65534, gid: 99 };
         assert_eq!(Owner::in_passwd(passwd), Some(expected));
         assert_eq!(Owner::in_passwd("root:x:0:0:root:/root:/bin/sh\n"), None);
     }
@@ -100,18 +89,11 @@ mod tests {
         let inner = outer.path().join("inner");
         fs::create_dir(&inner).unwrap();
         fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = Owner {
-            uid: 54321,
-            gid: 54321,
-        };
+        let stranger = Owner { uid: 54321, gid: 54321 };
 
         let error = stranger.check_reach(&inner).unwrap_err();
 
         let closed = outer.path().canonicalize().unwrap();
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("{} is closed", closed.display()))
-        );
+        assert!(error.to_string().contains(&format!("{} is closed", closed.display())));
     }
 }

@@ -46,10 +46,7 @@ pub(super) fn is_locked_by_another(pgdata: &Path, ours: u32) -> bool {
 /// Line 1 is the postmaster's pid, line 8 its status. A stale file says `ready` too, hence the pid.
 fn says_ready(postmaster_pid: &str, ours: u32) -> bool {
     first_line_pid(postmaster_pid) == Some(ours)
-        && postmaster_pid
-            .lines()
-            .nth(7)
-            .is_some_and(|status| status.trim() == "ready")
+        && postmaster_pid.lines().nth(7).is_some_and(|status| status.trim() == "ready")
 }
 
 fn first_line_pid(postmaster_pid: &str) -> Option<u32> {

@@ -6,9 +6,8 @@ pub use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCo
 use prometheus::{HistogramOpts, Opts, TextEncoder, core::Collector};
 
 /// Histogram boundaries for latencies, in seconds: 1 ms to a minute.
-pub const LATENCY_SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+pub const LATENCY_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of one process. Clones share them; two services of one process share one registry, two *instances*
 /// of the same service (as in tests) need their own.
@@ -51,13 +50,7 @@ impl Registry {
     ///
     /// # Panics
     /// As [`Registry::counter_vec`], and when the boundaries do not ascend.
-    pub fn histogram_vec(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        boundaries: &[f64],
-    ) -> HistogramVec {
+    pub fn histogram_vec(&self, name: &str, help: &str, labels: &[&str], boundaries: &[f64]) -> HistogramVec {
         let options = HistogramOpts::new(name, help).buckets(boundaries.to_vec());
         self.register(name, HistogramVec::new(options, labels))
     }
@@ -70,11 +63,7 @@ impl Registry {
             .unwrap_or_else(|error| format!("# metrics cannot be shown: {error}\n"))
     }
 
-    fn register<C: Collector + Clone + 'static>(
-        &self,
-        name: &str,
-        collector: prometheus::Result<C>,
-    ) -> C {
+    fn register<C: Collector + Clone + 'static>(&self, name: &str, collector: prometheus::Result<C>) -> C {
         let registered = collector.and_then(|collector| {
             self.inner.register(Box::new(collector.clone()))?;
             Ok(collector)
@@ -93,23 +82,12 @@ mod tests {
     #[test]
     fn latencies_are_counted_in_seconds() {
         let registry = Registry::new();
-        let histogram = registry.histogram_vec(
-            "posthaste_post_seconds",
-            "A test.",
-            &["class"],
-            LATENCY_SECONDS,
-        );
+        let histogram = registry.histogram_vec("posthaste_post_seconds", "A test.", &["class"], LATENCY_SECONDS);
 
         histogram.with_label_values(&["ok"]).observe(0.003);
 
         let text = registry.render();
-        assert!(
-            text.contains(r#"posthaste_post_seconds_bucket{class="ok",le="0.0025"} 0"#),
-            "{text}"
-        );
-        assert!(
-            text.contains(r#"posthaste_post_seconds_bucket{class="ok",le="0.005"} 1"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"posthaste_post_seconds_bucket{class="ok",le="0.0025"} 0"#), "{text}");
+        assert!(text.contains(r#"posthaste_post_seconds_bucket{class="ok",le="0.005"} 1"#), "{text}");
     }
 }

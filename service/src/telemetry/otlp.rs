@@ -2,10 +2,7 @@
 
 use opentelemetry::{
     Context,
-    trace::{
-        SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-        TracerProvider as _,
-    },
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _},
 };
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
@@ -21,9 +18,7 @@ use crate::{config::TelemetryConfig, tls};
 /// The SDK itself honours the standard variables for sampling (`OTEL_TRACES_SAMPLER`, parent-based and always on by
 /// default), batching (`OTEL_BSP_*`), headers, timeout and resource. Its batch processor runs on a plain thread,
 /// hence the blocking HTTP client.
-pub(super) fn provider(
-    config: &TelemetryConfig,
-) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+pub(super) fn provider(config: &TelemetryConfig) -> Result<Option<SdkTracerProvider>, TelemetryError> {
     let Some(endpoint) = &config.otlp_traces_endpoint else {
         return Ok(None);
     };
@@ -39,15 +34,10 @@ pub(super) fn provider(
     if !config.service_is_named {
         resource = resource.with_service_name("posthaste");
     }
-    Ok(Some(
-        SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            .with_resource(resource.build())
-            .build(),
-    ))
+    Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build()))
 }
 
-/// The layer that turns spans of level info and above into exported ones, whatever the log shows.
+/// The layer that turns spans into exported ones, whatever the log shows: ours all, others' from info.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -56,7 +46,7 @@ where
         .with_tracer(provider.tracer("posthaste"))
         .with_location(false)
         .with_threads(false)
-        .with_filter(EnvFilter::new(format!("{SILENCED},info")))
+        .with_filter(EnvFilter::new(format!("{SILENCED},info,posthaste=debug")))
         .boxed()
 }
 
@@ -68,13 +58,9 @@ pub fn span_traceparent(span: &Span) -> Option<([u8; 16], [u8; 8], u8)> {
     let context = span.context();
     let span = context.span();
     let context = span.span_context();
-    context.is_valid().then(|| {
-        (
-            context.trace_id().to_bytes(),
-            context.span_id().to_bytes(),
-            context.trace_flags().to_u8(),
-        )
-    })
+    context
+        .is_valid()
+        .then(|| (context.trace_id().to_bytes(), context.span_id().to_bytes(), context.trace_flags().to_u8()))
 }
 
 /// Makes a remote span (of a producer's `traceparent`) the parent of `span`, which must not have been entered.
@@ -88,10 +74,7 @@ pub fn set_parent(span: &Span, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) 
         true,
         TraceState::default(),
     );
-    parent.is_valid()
-        && span
-            .set_parent(Context::new().with_remote_span_context(parent))
-            .is_ok()
+    parent.is_valid() && span.set_parent(Context::new().with_remote_span_context(parent)).is_ok()
 }
 
 #[cfg(test)]
@@ -123,10 +106,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_span_reaches_the_collector_under_its_remote_parent() {
         let (endpoint, mut received) = collector().await;
-        let config = TelemetryConfig {
-            otlp_traces_endpoint: Some(endpoint),
-            ..TelemetryConfig::default()
-        };
+        let config = TelemetryConfig { otlp_traces_endpoint: Some(endpoint), ..TelemetryConfig::default() };
         let provider = provider(&config).unwrap().unwrap();
         let subscriber = tracing_subscriber::registry().with(layer(&provider));
         let trace_id = [7; 16];
@@ -139,9 +119,7 @@ mod tests {
             assert_ne!(own, [8; 8]);
             span.in_scope(|| ());
         });
-        let guard = TelemetryGuard {
-            provider: Some(provider),
-        };
+        let guard = TelemetryGuard { provider: Some(provider) };
         guard.shutdown().await;
 
         let body = received.recv().await.unwrap();

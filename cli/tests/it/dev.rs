@@ -1,0 +1,55 @@
+//! `posthaste dev`: from nothing to results, and nothing left behind.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Dev, gone, posthaste, stderr, stdout};
+
+#[test]
+fn once_and_fresh_ends_well_with_the_results_of_every_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = posthaste()
+        .args(["dev", "--once", "--fresh", "--json", "--api-listen", "127.0.0.1:18730", "--data-dir"])
+        .arg(folder.path().join("dev"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let jobs: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(jobs.len(), 12);
+    let of = |kind: &str| jobs.iter().find(|job| job["kind"] == kind).unwrap();
+    assert_eq!(of("sample.hello")["result"]["greeting"], "Hello, Ada!");
+    assert_eq!((&of("sample.flaky")["attempt"], &of("sample.flaky")["run_lease"]), (&2.into(), &2.into()));
+    assert_eq!((&of("sample.busy")["attempt"], &of("sample.busy")["run_lease"]), (&1.into(), &2.into()));
+    assert_eq!(of("sample.fail")["state"], "dead");
+    assert_eq!(of("sample.giveup")["error"]["code"], "no_such_customer");
+    assert_eq!(of("sample.cancel")["state"], "cancelled");
+    assert_eq!(of("sample.empty")["result"], Value::Null);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn kill_nine_leaves_no_postgres() {
+    let mut dev = Dev::start();
+    let postmaster = dev.postmaster().unwrap();
+
+    dev.process.kill().unwrap();
+    dev.process.wait().unwrap();
+
+    assert!(gone(&postmaster, Duration::from_secs(20)), "Postgres {postmaster} still runs");
+    // What runs no more is not taken for a running one.
+    assert_eq!(dev.run(&["job", "list"]).status.code(), Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_it_well_and_leaves_nothing() {
+    let mut dev = Dev::start();
+    let postmaster = dev.postmaster().unwrap();
+    let pid = rustix::process::Pid::from_raw(dev.process.id().cast_signed()).unwrap();
+
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+
+    assert!(dev.process.wait().unwrap().success());
+    assert!(gone(&postmaster, Duration::ZERO));
+}

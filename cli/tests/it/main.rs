@@ -1,0 +1,8 @@
+//! The binary as people and scripts use it: typed, read, killed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod dev;
+mod operators;
+mod support;
+mod usage;
