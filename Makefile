@@ -1,0 +1,60 @@
+# Posthaste. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt lint docs unit examples deny bench
+
+# Arguments of `make run`, such as: make run ARGS='--once --fresh'
+ARGS ?=
+PYTHON ?= python3
+TOOLCHAIN := need() { command -v cargo >/dev/null || { \
+	echo "cargo is missing. Install Rust 1.95 or newer from https://rustup.rs (no system packages but a C linker):" >&2; \
+	echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2; exit 1; }; \
+	command -v cc >/dev/null || { echo "a C linker (cc) is missing: apt-get install gcc libc6-dev, or xcode-select --install" >&2; exit 1; }; }; need
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## Run everything on this machine: Postgres, API, dispatcher, samples, a live view (ARGS='--once')
+	@$(TOOLCHAIN)
+	@[ -x $${CARGO_TARGET_DIR:-target}/debug/posthaste ] || echo "building posthaste: the first build takes some minutes, later ones seconds" >&2
+	@cargo build --quiet --bin posthaste
+	@exec $${CARGO_TARGET_DIR:-target}/debug/posthaste dev $(ARGS)
+
+test: check unit ## Everything that CI runs: check, then all tests
+
+check: fmt lint docs examples deny ## Formatting, lints, rustdoc, examples, dependencies
+
+fmt:
+	@$(TOOLCHAIN)
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+unit:
+	@if command -v cargo-nextest >/dev/null; then \
+		cargo nextest run --workspace --locked && cargo test --workspace --doc --locked; \
+	else \
+		cargo test --workspace --locked; \
+	fi
+
+examples:
+	@if command -v $(PYTHON) >/dev/null; then \
+		$(PYTHON) -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' examples/functions/*.py; \
+	else echo "no $(PYTHON): the Python examples were not checked" >&2; fi
+
+deny:
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+	else echo "no cargo-deny: licences and bans were not checked" >&2; fi
+
+bench: ## Measure against the targets, bare HTTP and the peers (ARGS='--quick'); the report goes to docs/reference
+	@$(TOOLCHAIN)
+	cargo build --release --locked -p posthaste-benches -p posthaste-cli
+	@cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/peers" \
+		|| echo "the peers did not build: they are left out of the report" >&2
+	"$${CARGO_TARGET_DIR:-target}/release/bench" run --out docs/reference/benchmark.md $(ARGS)

@@ -1,0 +1,88 @@
+//! The tree of commands.
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use posthaste_service::tls;
+
+use crate::{dev, dispatcher, doctor, endpoint, enqueue, failure, job, migrate, output, serve};
+
+/// Jobs that were committed to Postgres, POSTed to your serverless functions
+#[derive(Debug, Parser)]
+#[command(name = "posthaste", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "Start here: `posthaste dev` runs everything, with a Postgres of its own and samples.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print without colours
+    #[arg(long, global = true, env = "NO_COLOR", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    #[arg(value_name = "1", hide_env = true, hide_possible_values = true)]
+    no_color: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine: a private Postgres, API, dispatcher, a sample function, a live view
+    Dev(Box<dev::Options>),
+    /// Bring the database's schema up to date; safe to repeat beside running processes
+    Migrate(migrate::Options),
+    /// Run a dispatcher alone: claim jobs, POST them, record what became of them
+    Dispatcher(Box<dispatcher::Options>),
+    /// Run the API and a dispatcher in one process
+    Serve(Box<serve::Options>),
+    /// Enqueue a job
+    Enqueue(Box<enqueue::Options>),
+    /// Look at jobs, wait for them, cancel them, try them again
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Look at endpoints, write, pause and delete them
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
+    /// Check that the database, the fleet and the endpoints are fit for the job
+    Doctor(doctor::Options),
+}
+
+/// Parses the command line and runs it.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.no_color.is_some_and(|value| !value.is_empty()) {
+        output::no_colours();
+    }
+    tls::install_crypto_provider();
+    let result = match cli.command {
+        Command::Dev(options) => dev::run(*options),
+        Command::Migrate(options) => block_on(migrate::run(options)),
+        Command::Dispatcher(options) => dispatcher::run(*options),
+        Command::Serve(options) => serve::run(*options),
+        Command::Enqueue(options) => block_on(enqueue::run(*options)),
+        Command::Job(command) => block_on(job::run(command)),
+        Command::Endpoint(command) => block_on(endpoint::run(command)),
+        Command::Doctor(options) => block_on(doctor::run(options)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+/// Runs a command's future on a runtime of its own, on every core.
+pub fn block_on(future: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    // A lookup or a read of stdin that hangs must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,209 @@
+//! `posthaste dev`: everything on one machine, for a first look and for development.
+
+mod database;
+mod endpoint;
+mod function;
+mod hints;
+mod meter;
+mod once;
+mod plain;
+mod ports;
+mod producer;
+mod sample;
+mod view;
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use clap::Args;
+use posthaste_service::{
+    config::{self, ApiConfig, DatabaseConfig, DispatcherConfig, EgressAllow, SecretsConfig, TelemetryConfig},
+    health::Health,
+    http_server::{self, HttpLimits},
+    shutdown::Shutdown,
+    telemetry::{self, metrics::Registry},
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    command, dispatcher,
+    failure::Usage,
+    home::{Home, HomeConfig, Running},
+    output::{self, Tone},
+    roles::Roles,
+    secret_keys, serve,
+};
+use database::Database;
+use hints::Hints;
+use meter::Meter;
+use producer::Batch;
+
+/// After Ctrl-C, work in flight has this long; everything is gone within 3 s.
+const GRACE: Duration = Duration::from_millis(1200);
+
+/// What goes wrong; without the warnings that loopback needs no key (as one wants it here) and that an idle dispatcher
+/// waits for a lock (as it should).
+const QUIET: &str = "warn,posthaste_api::serve=error,sqlx::query=error";
+
+/// How to run it.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub struct Options {
+    /// Run one batch of samples, print their results, end; exit 1 if one did not end as it should
+    #[arg(long)]
+    once: bool,
+    /// Throw the data of earlier runs away first
+    #[arg(long)]
+    fresh: bool,
+    /// Enqueue no samples
+    #[arg(long, conflicts_with = "once")]
+    no_samples: bool,
+    /// Print lines instead of the live view, also on a terminal
+    #[arg(long)]
+    plain: bool,
+    /// With --once: print the samples as JSON, one a line
+    #[arg(long, requires = "once")]
+    json: bool,
+    #[command(flatten)]
+    home: HomeConfig,
+    #[command(flatten)]
+    database: DatabaseConfig,
+    #[command(flatten)]
+    api: ApiConfig,
+    #[command(flatten)]
+    dispatcher: DispatcherConfig,
+    #[command(flatten)]
+    secrets: SecretsConfig,
+    #[command(flatten)]
+    telemetry: TelemetryConfig,
+}
+
+impl Options {
+    fn live(&self) -> bool {
+        !self.once && !self.plain && std::io::stdout().is_terminal()
+    }
+}
+
+/// Runs until Ctrl-C, or until the samples of `--once` have ended.
+pub fn run(mut options: Options) -> anyhow::Result<()> {
+    config::check(&[&options.database, &options.api, &options.dispatcher, &options.secrets, &options.telemetry])?;
+    if options.fresh && options.database.database_url.is_some() {
+        let words = "--fresh would throw away a database that is not ours; unset POSTHASTE_DATABASE_URL".to_owned();
+        return Err(Usage(words).into());
+    }
+    let home = options.home.home()?;
+    // Jobs are what this command shows; the log is for what goes wrong, unless asked for more.
+    if options.telemetry.log == TelemetryConfig::default().log {
+        QUIET.clone_into(&mut options.telemetry.log);
+    }
+    // One at a time in a folder; held until this process ends.
+    let _lock = home.lock()?;
+    let guard = telemetry::init(&options.telemetry)?;
+    command::block_on(async move {
+        let result = everything(options, &home).await;
+        home.retract();
+        guard.shutdown().await;
+        result
+    })
+}
+
+async fn everything(options: Options, home: &Home) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals(GRACE)?;
+    let preparing = prepare(&options, home);
+    let (database, parts) = tokio::select! {
+        prepared = preparing => prepared?,
+        () = shutdown.soft().cancelled() => return Ok(()),
+    };
+    let (health, registry) = (Health::new(), Registry::new());
+    let mut roles = Roles::new(shutdown.clone());
+    let hints = parts.hints(home, &database);
+    let url = database.url().to_owned();
+    start(&mut roles, &options, parts, &url, &registry, &health, &shutdown)?;
+    let meter = Meter::new(&url, registry)?;
+    let batch = Batch::default();
+    let once = options.once;
+    let ended = if once {
+        let samples = once::run(&url, options.json);
+        tokio::select! {
+            result = samples => { shutdown.begin(); roles.join(&health).await.and(result) }
+            () = shutdown.soft().cancelled() => roles.join(&health).await.and(Err(crate::failure::Said.into())),
+        }
+    } else {
+        if !options.no_samples {
+            roles.start("sample producer", producer::run(url, batch.clone(), shutdown.clone()));
+        }
+        if options.live() {
+            let screen = view::Screen::claim(&home.log())?;
+            roles.start("live view", view::run(screen, meter, batch, hints, shutdown.clone()));
+        } else {
+            roles.start("progress", plain::run(meter, hints, shutdown.clone()));
+        }
+        roles.join(&health).await
+    };
+    let stopped = database.stop().await;
+    if !once {
+        output::note_in(Tone::Dim, "stopped; nothing is left running");
+    }
+    ended.and(stopped)
+}
+
+/// What `prepare` made: the ports are taken, the endpoint is written.
+struct Parts {
+    api: TcpListener,
+    function: TcpListener,
+    seal_keys: posthaste_protocol::seal::SealKeys,
+}
+
+impl Parts {
+    fn hints(&self, home: &Home, database: &Database) -> Hints {
+        let address = self.api.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        Hints::new(home, database, &format!("http://{address}"))
+    }
+}
+
+/// Everything that must be there before the roles begin.
+async fn prepare(options: &Options, home: &Home) -> anyhow::Result<(Database, Parts)> {
+    if options.fresh {
+        database::throw_away(home).await?;
+    }
+    let database = Database::open(&options.database, home).await?;
+    let seal_keys = secret_keys::configured_or_made(&options.secrets, home)?;
+    let api = ports::bind(options.api.listen()?).await?;
+    let function = TcpListener::bind("127.0.0.1:0").await?;
+    let mut connection = crate::connection::connect(database.url()).await?;
+    endpoint::write(&mut connection, function.local_addr()?, &seal_keys).await?;
+    home.announce(&Running {
+        pid: std::process::id().cast_signed(),
+        database_url: database.url().to_owned(),
+        api_url: format!("http://{}", api.local_addr()?),
+    })?;
+    Ok((database, Parts { api, function, seal_keys }))
+}
+
+fn start(
+    roles: &mut Roles,
+    options: &Options,
+    parts: Parts,
+    url: &str,
+    registry: &Registry,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let serving = shutdown.clone();
+    let Parts { api, function, seal_keys } = parts;
+    roles.start("sample function", async move {
+        http_server::serve(function, function::router(), HttpLimits::default(), serving).await;
+        Ok(())
+    });
+    let egress = dispatcher::policy(options.dispatcher.egress_allow()?.and(EgressAllow::loopback()));
+    let settings = posthaste_dispatcher::Settings {
+        database_url: url.to_owned(),
+        listen_url: url.to_owned(),
+        concurrency: options.dispatcher.concurrency()?,
+        egress,
+        seal_keys: Some(seal_keys),
+    };
+    let listen = api.local_addr()?;
+    let api_settings = serve::api_settings(listen, &options.api, &settings)?;
+    dispatcher::start(roles, settings, registry, health, shutdown);
+    serve::start_api(roles, api, &api_settings, registry.clone(), health.clone(), shutdown.clone())
+}

@@ -1,0 +1,67 @@
+//! `posthaste endpoint put NAME --spec …`.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use super::{Sealed, document, write};
+use crate::{
+    connection,
+    output::{self, Tone},
+    secret_keys,
+};
+
+/// Longer specifications make no sense.
+const MAX_INPUT: u64 = 1 << 20;
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The endpoint: JSON, @FILE, or - for stdin; everything but "url" has a default
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    spec: String,
+    #[command(flatten)]
+    sealed: Sealed,
+}
+
+/// Writes it.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let spec = input(&options.spec)?;
+    let Sealed { one, secrets } = options.sealed;
+    let found = one.target.find()?;
+    let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;
+    let mut connection = connection::connect(&found.url).await?;
+    posthaste_engine::migrate::check(&mut connection).await?;
+    let written = write::write(&mut connection, &one.name, &spec, keys.as_ref()).await?;
+    let made = written.made.map(|secret| secret.to_string_secret());
+    if one.json {
+        let mut document = document(&written.row)?;
+        if let (Some(secret), Some(fields)) = (&made, document.as_object_mut()) {
+            fields.insert("secret".to_owned(), json!(secret.as_str()));
+        }
+        return output::json(&document);
+    }
+    let what = if written.created { "made" } else { "changed" };
+    output::note(format_args!("endpoint {} is {what}: version {}", one.name, written.row.version));
+    if let Some(secret) = made {
+        output::note_in(Tone::Warn, "its signing secret, shown this once:");
+        output::data(secret.as_str());
+    }
+    Ok(())
+}
+
+fn input(given: &str) -> anyhow::Result<String> {
+    let read = |source: &mut dyn std::io::Read| {
+        let mut text = String::new();
+        source.take(MAX_INPUT).read_to_string(&mut text).map(|_| text)
+    };
+    match given.strip_prefix('@') {
+        Some(path) => {
+            std::fs::File::open(path).and_then(|mut file| read(&mut file)).with_context(|| format!("reading {path}"))
+        }
+        None if given == "-" => read(&mut std::io::stdin().lock()).context("reading stdin"),
+        None => Ok(given.to_owned()),
+    }
+}

@@ -1,0 +1,178 @@
+//! `posthaste enqueue KIND`: one job, checked and written as for every other producer.
+
+use std::{io::Read as _, time::Duration};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::Args;
+use posthaste_engine::{
+    EngineError,
+    enqueue::{self, Enqueued},
+    migrate,
+};
+use posthaste_protocol::{id::JobId, job::State, new_job::NewJob, problem::FieldError};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    connection::{self, Target},
+    failure::Usage,
+    job::{self, wait},
+    output,
+};
+
+/// Longer input cannot be accepted; what an endless pipe sends must not fill the memory.
+const MAX_INPUT: u64 = 16 << 20;
+
+/// One job.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The kind, by which endpoints take jobs
+    kind: String,
+    /// The function's input: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    args: String,
+    /// The queue (default: default)
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+    /// The endpoint, where the kind's own is not wanted
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+    /// 1 (first) to 4 (last)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// Not before this many milliseconds from now
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, conflicts_with = "run_at")]
+    delay_ms: Option<i64>,
+    /// Not before this time, such as 2026-11-21T08:00:00Z
+    #[arg(long, value_name = "RFC 3339")]
+    run_at: Option<DateTime<Utc>>,
+    /// Worthless after this time
+    #[arg(long, value_name = "RFC 3339")]
+    expires_at: Option<DateTime<Utc>>,
+    /// How many attempts may fail
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max_attempts: Option<i32>,
+    /// How long the function has
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    timeout_ms: Option<i64>,
+    /// A label to find the job by; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// The producer's own notes: a JSON object, @FILE, or -
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    metadata: Option<String>,
+    /// Wait until the job has ended and show it; exit 1 unless it completed
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait (default: until it ends)
+    #[arg(long, value_name = "MS", requires = "wait")]
+    wait_timeout_ms: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The job as every producer writes it; what was not given is left to the database.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+struct Document<'a> {
+    kind: &'a str,
+    args: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<i64>,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+}
+
+/// Enqueues and prints the id.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    if options.args == "-" && options.metadata.as_deref() == Some("-") {
+        return Err(Usage("only one of --args and --metadata can be read from stdin".to_owned()).into());
+    }
+    let document = document(&options)?;
+    let found = options.target.find()?;
+    let mut connection = connection::connect(&found.url).await?;
+    migrate::check(&mut connection).await?;
+    let answers = enqueue::enqueue_batch(&mut connection, &format!("[{document}]")).await?;
+    let (id, state) = match answers.into_iter().next() {
+        Some(Enqueued::Job { id, state }) => (JobId(id), state),
+        Some(Enqueued::Faults(faults)) => return Err(EngineError::Faults(faults).into()),
+        None => anyhow::bail!("the database said nothing about the job"),
+    };
+    output::note(format_args!("job {id} is {state}"));
+    if options.wait {
+        let limit = options.wait_timeout_ms.map(Duration::from_millis);
+        let job = wait::until_ended(&mut connection, &found.listen_url, id, limit).await?;
+        job::print(&job, options.json)?;
+        return wait::verdict(&job);
+    }
+    if options.json {
+        let state: State = state.parse()?;
+        return output::json(&posthaste_protocol::job::JobRef { id, state });
+    }
+    output::data(id);
+    Ok(())
+}
+
+/// The job as one JSON text, its types checked.
+fn document(options: &Options) -> anyhow::Result<String> {
+    let args = input("args", &options.args)?;
+    let metadata = options.metadata.as_deref().map(|text| input("metadata", text)).transpose()?;
+    let document = serde_json::to_string(&Document {
+        kind: &options.kind,
+        args: &args,
+        queue: options.queue.as_deref(),
+        endpoint: options.endpoint.as_deref(),
+        priority: options.priority,
+        delay_ms: options.delay_ms,
+        run_at: options.run_at,
+        expires_at: options.expires_at,
+        max_attempts: options.max_attempts,
+        timeout_ms: options.timeout_ms,
+        tags: &options.tags,
+        metadata: metadata.as_deref(),
+    })?;
+    NewJob::parse(&document).map_err(EngineError::Faults)?;
+    Ok(document)
+}
+
+/// JSON as it was typed, or from a file, or from stdin.
+fn input(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
+    let text = match given.strip_prefix('@') {
+        Some(path) => {
+            let file = std::fs::File::open(path).with_context(|| format!("reading {path}"))?;
+            read(file).with_context(|| format!("reading {path}"))?
+        }
+        None if given == "-" => read(std::io::stdin().lock()).context("reading stdin")?,
+        None => given.to_owned(),
+    };
+    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
+        let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
+        EngineError::Faults(vec![fault]).into()
+    })
+}
+
+fn read(source: impl std::io::Read) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let length = source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
+    anyhow::ensure!(length as u64 <= MAX_INPUT, "it has more than 16 MiB");
+    Ok(text)
+}

@@ -1,0 +1,29 @@
+//! The one binary, `posthaste`: a table of contents. Each command is a file or a folder of its own.
+
+// The tree of commands, and what happens to the one that was typed.
+mod command;
+// Everything on stdout and stderr; how errors and exit codes look.
+mod failure;
+mod output;
+mod table;
+// Where the database is: by URL, or that of a running `posthaste dev`.
+mod connection;
+mod home;
+mod secret_keys;
+
+// Services.
+mod dev;
+mod dispatcher;
+mod migrate;
+mod roles;
+mod serve;
+
+// Producers and operators.
+mod doctor;
+mod endpoint;
+mod enqueue;
+mod job;
+
+fn main() -> std::process::ExitCode {
+    command::run()
+}
