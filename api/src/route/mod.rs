@@ -1,0 +1,9 @@
+//! The routes, one file a group.
+
+pub mod batch;
+pub mod endpoint_action;
+pub mod endpoints;
+pub mod explain;
+pub mod job_action;
+pub mod jobs;
+pub mod new_job;
