@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use axum::extract::{Path, rejection::PathRejection};
-use posthaste_protocol::{id::JobId, problem::Code};
+use posthaste_protocol::{
+    id::JobId,
+    name::{MAX_NAME_BYTES, is_endpoint_name},
+    problem::Code,
+};
 
 use crate::error::ApiError;
 
 /// A path parameter as axum hands it over.
 pub type RawPath = Result<Path<String>, PathRejection>;
-
-/// The longest endpoint name, in bytes.
-const MAX_NAME_BYTES: usize = 100;
 
 /// A job's id; anything else is no job.
 pub fn job_id(path: RawPath) -> Result<JobId, ApiError> {
@@ -22,9 +23,9 @@ pub fn job_id(path: RawPath) -> Result<JobId, ApiError> {
 /// An endpoint's name as jobs can name it: 422 for others.
 pub fn endpoint_name(path: RawPath) -> Result<String, ApiError> {
     let name = path.map(|Path(text)| text).unwrap_or_default();
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || !plain {
-        let message: Cow<str> = format!("must be 1 to {MAX_NAME_BYTES} letters, digits and . _ : -").into();
+    if !is_endpoint_name(&name) {
+        let message: Cow<str> =
+            format!("must be 1 to {MAX_NAME_BYTES} letters, digits and . _ : -, the first a letter or digit").into();
         return Err(ApiError::field("name", "invalid_name", message));
     }
     Ok(name)
@@ -41,7 +42,7 @@ mod tests {
             assert_eq!(job_id(Ok(Path(bad.to_owned()))).unwrap_err().problem().status, 404);
         }
         assert!(endpoint_name(Ok(Path("pdf.v2:eu-1_a".to_owned()))).is_ok());
-        for bad in ["", "a b", "é", "a/b", "a\0", &"a".repeat(101)] {
+        for bad in ["", "a b", "é", "a/b", "a\0", &"a".repeat(201)] {
             assert_eq!(endpoint_name(Ok(Path(bad.to_owned()))).unwrap_err().problem().status, 422);
         }
     }

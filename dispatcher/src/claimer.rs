@@ -204,7 +204,6 @@ impl Claimer {
             scans: &scans,
             limit,
         };
-        // Known before it exists, so that the reconciler never takes it for one whose answer was lost.
         self.context.leases.begin(lease.lease_id);
         let sent = Instant::now();
         let floors = &mut self.floors;
@@ -213,11 +212,11 @@ impl Claimer {
         let runs = match result {
             Ok(runs) if !runs.is_empty() => runs,
             other => {
-                self.context.leases.open().remove(&lease.lease_id);
+                self.context.leases.claimed(lease.lease_id, 0);
                 return other.map(|_| 0);
             }
         };
-        self.context.leases.open().insert(lease.lease_id, runs.len());
+        self.context.leases.claimed(lease.lease_id, runs.len());
         self.audit(&levels, &runs);
         self.start(routes, route, &runs, sent);
         Ok(runs.len())

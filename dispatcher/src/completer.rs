@@ -1,7 +1,7 @@
 //! Completer: ended runs → finalize, in batches. A permit is given back when the end of its run is durable.
 
 use std::{
-    collections::HashMap,
+    borrow::Borrow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use posthaste_engine::{
     lifecycle::{Next, Recorded, RunError, Transition},
     session::Session,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, error, warn};
 
 use crate::{context::Context, permit::Permit};
@@ -35,85 +35,100 @@ pub struct Ended {
     pub permit: Permit,
 }
 
-/// Writes ends until every flight has told its own, or the hard stop.
-pub async fn run(context: Arc<Context>, mut session: Session, mut ended: mpsc::UnboundedReceiver<Ended>) {
-    let mut completer = Completer { context, drained: Vec::new(), aside: Vec::new() };
+impl Borrow<RunEnd> for Ended {
+    fn borrow(&self) -> &RunEnd {
+        &self.end
+    }
+}
+
+/// The ends that the completers share; each takes a batch in turn while the others write theirs.
+pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Ended>>>;
+
+/// Writes ends until every flight has told its own. False: the hard stop came first, and some are not written.
+pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> bool {
+    let mut completer = Completer { context, aside: Vec::new() };
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    loop {
-        let closing = completer.context.closing.is_cancelled();
-        tokio::select! {
-            biased;
-            _ = ended.recv_many(&mut batch, BATCH_MAX) => {}
-            () = completer.context.closing.cancelled(), if !closing => {}
-            // Runs that stand aside are tried again even when no others end.
-            () = tokio::time::sleep(PAUSE), if !completer.aside.is_empty() => {}
-            () = std::future::ready(()), if closing && completer.aside.is_empty() => return,
-        }
-        completer.linger(&mut batch, &mut ended).await;
+    while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
         if !completer.write(&mut session, &mut batch).await {
-            return;
+            return false;
         }
     }
+    true
 }
 
 struct Completer {
     context: Arc<Context>,
-    /// Leases without open runs that are still to be deleted.
-    drained: Vec<i64>,
     /// Runs that Postgres refused one by one; each waits by itself.
     aside: Vec<Ended>,
 }
 
 impl Completer {
-    /// Gives a small batch a moment to grow, when more ends are to be expected.
-    async fn linger(&self, batch: &mut Vec<Ended>, ended: &mut mpsc::UnboundedReceiver<Ended>) {
-        let expected = self.context.permits.in_flight().saturating_sub(batch.len());
-        if batch.len() >= 64 || expected < 8 {
-            return;
+    /// Waits for ends, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
+    async fn gather(&self, batch: &mut Vec<Ended>, inbox: &Inbox) -> bool {
+        let leftover = !self.aside.is_empty();
+        let mut ended = tokio::select! {
+            ended = inbox.lock() => ended,
+            () = tokio::time::sleep(PAUSE), if leftover => return true,
+        };
+        let closing = self.context.closing.is_cancelled();
+        let drained = self.context.leases.any_drained();
+        tokio::select! {
+            biased;
+            _ = ended.recv_many(batch, BATCH_MAX) => {}
+            () = self.context.closing.cancelled(), if !closing => return true,
+            // Runs that stand aside, and leases to delete, are seen to even when no others end.
+            () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
+            () = std::future::ready(()), if closing && !leftover => return false,
         }
         let until = tokio::time::Instant::now() + LINGER;
-        while batch.len() < 64 {
+        while batch.len() < 64 && self.context.permits.in_flight() > batch.len() + 8 {
             let room = BATCH_MAX - batch.len();
             match tokio::time::timeout_at(until, ended.recv_many(batch, room)).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => break,
                 Ok(_) => {}
-            }
-        }
-    }
-
-    /// Writes the whole batch, however often Postgres must be asked. False: the hard stop came first.
-    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Ended>) -> bool {
-        while !batch.is_empty() {
-            let now = Instant::now();
-            for one in batch.iter_mut() {
-                let age = one.began.map(|began| now.saturating_duration_since(began).as_micros());
-                one.end.age_us = age.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
-            }
-            let ends: Vec<RunEnd> = batch.iter().map(|one| one.end.clone()).collect();
-            let drained = self.drained_with(&ends);
-            match self.settle(session, &ends, &drained).await {
-                Ok(settled) => {
-                    self.finished(&ends, &settled, &drained);
-                    batch.clear();
-                }
-                Err(error) if error.is_divisible() => self.divide(session, std::mem::take(batch)).await,
-                Err(error) => {
-                    warn!(error = %error, runs = batch.len(), "ends cannot be written now; they are kept and tried again");
-                    tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
-                        () = self.context.shutdown.hard().cancelled() => return false,
-                    }
-                }
             }
         }
         true
     }
 
+    /// Writes the whole batch, however often Postgres must be asked. False: the hard stop came first.
+    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Ended>) -> bool {
+        loop {
+            let now = Instant::now();
+            for one in batch.iter_mut() {
+                let age = one.began.map(|began| now.saturating_duration_since(began).as_micros());
+                one.end.age_us = age.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
+            }
+            let drained = self.context.leases.drained_with(batch);
+            if batch.is_empty() && drained.is_empty() {
+                return true;
+            }
+            let error = match self.settle(session, batch, &drained).await {
+                Ok(settled) => {
+                    self.finished(batch, &settled, &drained);
+                    batch.clear();
+                    return true;
+                }
+                Err(error) => error,
+            };
+            self.context.leases.not_deleted(&drained);
+            if error.is_divisible() {
+                self.divide(session, std::mem::take(batch)).await;
+                return true;
+            }
+            warn!(error = %error, runs = batch.len(), "ends cannot be written now; they are kept and tried again");
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.context.shutdown.hard().cancelled() => return false,
+            }
+        }
+    }
+
     async fn settle(
         &self,
         session: &mut Session,
-        ends: &[RunEnd],
+        ends: &[Ended],
         drained: &[i64],
     ) -> Result<Vec<Settled>, EngineError> {
         let sent = Instant::now();
@@ -128,9 +143,8 @@ impl Completer {
     async fn divide(&mut self, session: &mut Session, batch: Vec<Ended>) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            let ends: Vec<RunEnd> = part.iter().map(|one| one.end.clone()).collect();
-            match self.settle(session, &ends, &[]).await {
-                Ok(settled) => self.finished(&ends, &settled, &[]),
+            match self.settle(session, &part, &[]).await {
+                Ok(settled) => self.finished(&part, &settled, &[]),
                 Err(error) if error.is_divisible() && part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
@@ -153,36 +167,10 @@ impl Completer {
         self.aside.append(&mut part);
     }
 
-    /// The leases that are to be deleted with this batch: those whose last open runs it ends.
-    fn drained_with(&self, ends: &[RunEnd]) -> Vec<i64> {
-        let mut counts: HashMap<i64, usize> = HashMap::new();
-        for end in ends {
-            *counts.entry(end.lease.lease_id).or_default() += 1;
-        }
-        let open = self.context.leases.open();
-        let mut drained = self.drained.clone();
-        drained.extend(counts.into_iter().filter(|(id, count)| open.get(id) == Some(count)).map(|(id, _)| id));
-        drained
-    }
-
-    fn finished(&mut self, ends: &[RunEnd], settled: &[Settled], drained: &[i64]) {
-        self.drained.retain(|id| !drained.contains(id));
-        let mut open = self.context.leases.open();
-        for end in ends {
-            let id = end.lease.lease_id;
-            if let Some(count) = open.get_mut(&id) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    open.remove(&id);
-                    if !drained.contains(&id) {
-                        self.drained.push(id);
-                    }
-                }
-            }
-        }
-        drop(open);
-        for (end, settled) in ends.iter().zip(settled) {
-            self.count(end, *settled);
+    fn finished(&self, ends: &[Ended], settled: &[Settled], deleted: &[i64]) {
+        self.context.leases.ended(ends, deleted);
+        for (one, settled) in ends.iter().zip(settled) {
+            self.count(&one.end, *settled);
         }
     }
 

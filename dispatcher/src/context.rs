@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     completer::Ended,
     egress::{Client, EgressPolicy},
+    leases::Leases,
     metrics::Metrics,
     permit::Permits,
     routes::Routes,
@@ -27,34 +28,6 @@ use crate::{
 /// A POST is begun only this long after its claim was sent, and after the last heartbeat that arrived. A rescue needs
 /// 15 s of silence, so what a rescuer takes over is never sent afterwards.
 pub const SEND_WINDOW: Duration = Duration::from_secs(10);
-
-/// The leases that this dispatcher holds and how many of their runs have not ended.
-#[derive(Default)]
-pub struct Leases {
-    open: Mutex<HashMap<i64, usize>>,
-    /// The last lease id that a claim was sent with.
-    last: AtomicI64,
-}
-
-impl Leases {
-    /// Registers a claim that is about to be sent.
-    pub fn begin(&self, lease_id: i64) {
-        let mut open = self.open();
-        open.insert(lease_id, 0);
-        self.last.store(lease_id, Ordering::Release);
-    }
-
-    /// The leases held, and the last one that was begun: what has a higher id is younger than this answer.
-    pub fn known(&self) -> (Vec<i64>, i64) {
-        let open = self.open();
-        (open.keys().copied().collect(), self.last.load(Ordering::Acquire))
-    }
-
-    /// The map, for a moment.
-    pub fn open(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Everything that the loops share.
 pub struct Context {

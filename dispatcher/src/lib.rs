@@ -14,6 +14,7 @@ mod configurer;
 mod context;
 pub mod egress;
 pub mod excerpt;
+mod leases;
 mod listener;
 mod metrics;
 pub mod outcome;

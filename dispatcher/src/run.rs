@@ -16,14 +16,16 @@ use posthaste_service::{
     shutdown::Shutdown,
     telemetry::metrics::Registry,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     beat, claimer, completer, configurer,
-    context::{Context, Leases},
+    context::Context,
     egress::{Client, ClientOptions, EgressPolicy},
+    leases::Leases,
     listener,
     metrics::Metrics,
     permit::Permits,
@@ -32,6 +34,8 @@ use crate::{
     sleeper, sweeper,
 };
 
+/// Completers: while one waits for its commit, the other writes.
+const COMPLETERS: usize = 2;
 /// How long the last ends may take to be written after the hard stop.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -54,7 +58,7 @@ pub struct Settings {
 
 /// The ends of the channels that the loops read.
 struct Inboxes {
-    ended: mpsc::UnboundedReceiver<completer::Ended>,
+    ended: completer::Inbox,
     retire: mpsc::UnboundedReceiver<String>,
 }
 
@@ -73,7 +77,10 @@ pub async fn run(
     configurer::load(&context, &mut configuration).await?;
     let (idle_sender, idle) = watch::channel(false);
     let beating = tokio::spawn(beat::run(Arc::clone(&context), beat_session));
-    let completing = tokio::spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, inboxes.ended));
+    let mut completing = JoinSet::new();
+    for _ in 0..COMPLETERS {
+        completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, Arc::clone(&inboxes.ended)));
+    }
     let helpers = [
         tokio::spawn(configurer::run(Arc::clone(&context), configuration, inboxes.retire)),
         tokio::spawn(promoter::run(Arc::clone(&context), session(Role::Settle)?)),
@@ -137,7 +144,7 @@ async fn begin(
         seal_keys: settings.seal_keys.clone(),
         permits: Permits::new(settings.concurrency),
         routes: ArcSwap::from_pointee(Routes::default()),
-        leases: Leases::default(),
+        leases: Leases::new(dispatcher_id),
         ended,
         retire,
         flights: std::sync::Mutex::default(),
@@ -153,16 +160,16 @@ async fn begin(
         started: Instant::now(),
         beat_ms: 0.into(),
     };
-    Ok((Arc::new(context), Inboxes { ended: ended_inbox, retire: retire_inbox }))
+    Ok((Arc::new(context), Inboxes { ended: Arc::new(Mutex::new(ended_inbox)), retire: retire_inbox }))
 }
 
 /// Everything has ended: writes the last ends, gives back what was claimed and not sent, and leaves the fleet.
-async fn finish(context: Arc<Context>, completing: tokio::task::JoinHandle<()>, url: String) {
+async fn finish(context: Arc<Context>, completing: JoinSet<bool>, url: String) {
     let (id, shutdown) = (context.dispatcher_id, context.shutdown.clone());
     context.closing.cancel();
     let written = async {
         tokio::select! {
-            result = completing => result.is_ok(),
+            all = async { completing.join_all().await.into_iter().all(|all| all) } => all,
             () = async { shutdown.hard().cancelled().await; tokio::time::sleep(LAST_WRITES).await } => false,
         }
     };

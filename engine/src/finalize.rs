@@ -1,6 +1,9 @@
 //! Finalize: end runs, each once. Everybody who ends a run comes through here.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
@@ -78,9 +81,9 @@ pub enum Settled {
 
 /// Ends runs in one statement. At most one `RunEnd` per run. `drained` names leases whose last runs these are.
 /// Returns the runs that this call ended; the others lost, see [`settle`].
-pub async fn finalize(
+pub async fn finalize<E: Borrow<RunEnd>>(
     connection: &mut PgConnection,
-    ends: &[RunEnd],
+    ends: &[E],
     by: EndedBy,
     drained: &[i64],
 ) -> Result<Vec<(i64, i64)>, EngineError> {
@@ -116,13 +119,14 @@ pub async fn finalize(
 
 /// Ends runs and tells what became of each, in order. A run that has neither a lease nor an end is tried again
 /// with a fresh snapshot, twice, before it is refused.
-pub async fn settle(
+pub async fn settle<E: Borrow<RunEnd>>(
     connection: &mut PgConnection,
-    ends: &[RunEnd],
+    ends: &[E],
     by: EndedBy,
     drained: &[i64],
 ) -> Result<Vec<Settled>, EngineError> {
-    let applied: HashSet<(i64, i64)> = finalize(connection, ends, by, drained).await?.into_iter().collect();
+    let ends: Vec<&RunEnd> = ends.iter().map(Borrow::borrow).collect();
+    let applied: HashSet<(i64, i64)> = finalize(connection, &ends, by, drained).await?.into_iter().collect();
     let mut settled: Vec<Settled> = ends
         .iter()
         .map(|end| if applied.contains(&(end.job_id, end.run_lease)) { Settled::Applied } else { Settled::Refused })
@@ -132,7 +136,7 @@ pub async fn settle(
         if lost.is_empty() {
             break;
         }
-        let owners = owners(connection, ends, &lost, by).await?;
+        let owners = owners(connection, &ends, &lost, by).await?;
         let mut retry = Vec::new();
         for n in lost {
             match owners.get(&(ends[n].job_id, ends[n].run_lease)) {
@@ -142,7 +146,7 @@ pub async fn settle(
                 None => {}
             }
         }
-        let batch: Vec<RunEnd> = retry.iter().map(|&n| ends[n].clone()).collect();
+        let batch: Vec<&RunEnd> = retry.iter().map(|&n| ends[n]).collect();
         if !batch.is_empty() {
             let applied: HashSet<(i64, i64)> = finalize(connection, &batch, by, &[]).await?.into_iter().collect();
             for n in retry.into_iter().filter(|&n| applied.contains(&(ends[n].job_id, ends[n].run_lease))) {
@@ -158,7 +162,7 @@ pub async fn settle(
 /// lease too, so the lease alone does not tell.
 async fn owners(
     connection: &mut PgConnection,
-    ends: &[RunEnd],
+    ends: &[&RunEnd],
     which: &[usize],
     by: EndedBy,
 ) -> Result<HashMap<(i64, i64), bool>, EngineError> {
@@ -209,9 +213,9 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(ends: &'a [RunEnd]) -> Self {
+    fn of<E: Borrow<RunEnd>>(ends: &'a [E]) -> Self {
         // Sorted: every batch takes the fences in one order, so that two batches cannot deadlock.
-        let mut sorted: Vec<&RunEnd> = ends.iter().collect();
+        let mut sorted: Vec<&RunEnd> = ends.iter().map(Borrow::borrow).collect();
         sorted.sort_unstable_by_key(|end| (end.job_id, end.run_lease));
         let mut columns = Self::default();
         for end in sorted {

@@ -56,9 +56,3 @@ pub async fn enqueue_once(
         }
     }
 }
-
-/// Forgets keys whose 24 hours are over, at most `limit`; returns how many.
-pub async fn forget_request_keys(connection: &mut PgConnection, limit: i64) -> Result<u64, EngineError> {
-    let done = sqlx::query(include_str!("sql/forget_request_keys.sql")).bind(limit).execute(connection).await?;
-    Ok(done.rows_affected())
-}

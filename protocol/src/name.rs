@@ -1,4 +1,4 @@
-//! Names that endpoints declare for kinds.
+//! Names: of kinds, and of endpoints.
 
 /// The longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -13,9 +13,22 @@ pub fn is_name(text: &str) -> bool {
     head && body && text.len() <= MAX_NAME_BYTES
 }
 
+/// Whether `text` can name an endpoint: a [name](is_name) without `/`, because it is part of a path.
+pub fn is_endpoint_name(text: &str) -> bool {
+    is_name(text) && !text.contains('/')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoints_name_is_a_name_that_fits_a_path() {
+        assert!(is_endpoint_name("pdf.v2:eu-1_a"));
+        for bad in ["", ".a", "_a", "a/b", "a b"] {
+            assert!(!is_endpoint_name(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names_are_short_and_plain() {

@@ -63,7 +63,7 @@ pub struct EndpointSpec {
 pub struct Retry {
     /// `exponential` (default), `linear`, `constant` or `list`.
     policy: Option<String>,
-    /// The first delay. Default 1000.
+    /// What the policy multiplies: the first exponential wait is twice this. Default 1000.
     #[schema(minimum = 1, maximum = 86_400_000)]
     base_ms: Option<u64>,
     /// The longest delay. Default 86400000.
@@ -135,6 +135,12 @@ pub struct EndpointRead {
     auth: BTreeMap<String, Value>,
     status_map: BTreeMap<String, String>,
     breaker: Breaker,
+    /// Null until a later version.
+    #[schema(required)]
+    rate: Option<Value>,
+    /// Null until a later version.
+    #[schema(required)]
+    cel: Option<Value>,
 }
 
 /// All endpoints.

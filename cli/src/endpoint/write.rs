@@ -8,6 +8,7 @@ use posthaste_engine::{
 };
 use posthaste_protocol::{
     endpoint::EndpointSpec,
+    name::{MAX_NAME_BYTES, is_endpoint_name},
     problem::FieldError,
     seal::SealKeys,
     signature::{Secret, SecretError},
@@ -21,8 +22,6 @@ use zeroize::Zeroizing;
 const OVERLAP_S: i64 = 86_400;
 /// The most secrets that sign at once.
 const MAX_SECRETS: usize = 5;
-/// The longest name of an endpoint.
-const MAX_NAME_BYTES: usize = 100;
 
 /// What a write did.
 pub struct Written {
@@ -55,11 +54,10 @@ pub async fn write(
 
 /// The API's rule, too: a name that jobs can name.
 fn check_name(name: &str) -> Result<(), EngineError> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
-    if (1..=MAX_NAME_BYTES).contains(&name.len()) && plain {
+    if is_endpoint_name(name) {
         return Ok(());
     }
-    let message = format!("must be 1 to {MAX_NAME_BYTES} letters, digits and . _ : -");
+    let message = format!("must be 1 to {MAX_NAME_BYTES} letters, digits and . _ : -, the first a letter or digit");
     Err(EngineError::Faults(vec![FieldError::new("name", "invalid_name", message)]))
 }
 
