@@ -1,7 +1,7 @@
 //! Chaos: a fleet of real dispatcher processes, killed and restarted, on a Postgres that crashes.
 //!
 //! Every acknowledged job must end exactly once, and nothing stale may be accepted. Executions that happened twice are
-//! counted, and each must be explained by a recorded run. `POSTHASTE_CHAOS_JOBS` sets the size (20,000).
+//! counted, and each must be explained by a recorded run. `POSTHASTE_CHAOS_JOBS` sets the size (10,000).
 
 mod fleet;
 mod function;
@@ -25,7 +25,7 @@ const BATCH: usize = 200;
 /// How many jobs.
 #[expect(clippy::disallowed_methods, reason = "a test's size is set where it is started")]
 fn jobs() -> usize {
-    std::env::var("POSTHASTE_CHAOS_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(20_000)
+    std::env::var("POSTHASTE_CHAOS_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(10_000)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
