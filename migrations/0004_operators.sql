@@ -76,6 +76,8 @@ begin
     select r.* into v_run from running_run(cancel.id) r order by r.run_lease desc limit 1;
     if found and force then
       if end_run(cancel.id, v_run.run_lease, v_run.lease_id, v_run.nonce, 'cancelled', 'cancelled', coalesce(v_reason, ''), v_run.attempt, 'operator') then
+        -- For the dispatcher, which drops its open POST; the sweep forgets it.
+        insert into cancel_request (job_id, reason) values (cancel.id, v_reason) on conflict do nothing;
         perform pg_notify('posthaste_cancel', cancel.id::text);
         return 'cancelled';
       end if;

@@ -78,6 +78,8 @@ begin
     end if;
     select a.run_lease, a.outcome, a.attempt into v_last from attempt a where a.job_id = p_id order by a.run_lease desc limit 1;
     if found and v_last.outcome in ('completed', 'cancelled', 'dead') then
+      -- What was asked of the run before is not asked of the next one.
+      delete from cancel_request c where c.job_id = p_id;
       -- This row is the fence: of two retries one writes it, the other looks again.
       with redriven as (
         insert into attempt (job_id, run_lease, outcome, ended_by, attempt)

@@ -266,6 +266,11 @@ fn describe(span: &Span, outcome: &Outcome, facts: &Facts) {
     debug!(outcome = word, "attempt ended");
 }
 
+/// Whether a row of snoozes turns into one of holds, or the other way round: the clock starts anew.
+fn changes_kind(run: &ClaimedRun, transition: &lifecycle::Transition) -> bool {
+    matches!(transition.next, lifecycle::Next::Again { snoozing, .. } if snoozing != run.spent.snoozing)
+}
+
 fn run_end(run: &ClaimedRun, transition: lifecycle::Transition, facts: &Facts) -> RunEnd {
     RunEnd {
         lease: run.lease,
@@ -273,7 +278,7 @@ fn run_end(run: &ClaimedRun, transition: lifecycle::Transition, facts: &Facts) -
         run_lease: run.run_lease,
         scan: run.scan,
         attempt: if facts.began.is_some() { run.attempt() } else { run.attempt() - 1 },
-        uncounted_since: run.uncounted_since,
+        uncounted_since: run.uncounted_since.filter(|_| !changes_kind(run, &transition)),
         transition,
         class: facts.class,
         http_status: facts.status.and_then(|status| i16::try_from(status).ok()),

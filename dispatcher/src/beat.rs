@@ -32,18 +32,14 @@ async fn beat(context: &Context, session: &mut Session) {
     let (id, flying) = (context.dispatcher_id, context.permits.in_flight() > 0);
     let result = session
         .call(async |c| {
-            let known = fleet::beat(c, id, &state).await?;
-            let cancels = if flying { sweep::cancel_requests(c).await? } else { Vec::new() };
-            Ok((known, cancels))
+            fleet::beat(c, id, &state, &context.host, env!("CARGO_PKG_VERSION")).await?;
+            if flying { sweep::cancel_requests(c).await } else { Ok(Vec::new()) }
         })
         .await;
     context.metrics.statement("heartbeat", sent.elapsed(), result.is_ok());
     context.health.set(POSTGRES_CONNECTED, result.is_ok());
     match result {
-        Ok((known, cancels)) => {
-            if !known {
-                warn!("this dispatcher's row is gone; rescuers may have taken its runs");
-            }
+        Ok(cancels) => {
             context.beat_arrived(sent);
             context.health.beat(HEARTBEAT_ALIVE);
             cancel(context, &cancels);

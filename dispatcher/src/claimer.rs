@@ -122,7 +122,7 @@ impl Claimer {
         self.turn = self.turn.wrapping_add(1);
         let now = Instant::now();
         let (free, full): (Vec<&Route>, Vec<&Route>) =
-            routes.open.iter().partition(|route| route.target.gate.room(now) > 0);
+            routes.open.iter().partition(|route| route.target.gate.room(now, self.context.permits.capacity()) > 0);
         for route in full.iter().filter(|route| route.target.gate.held() == 0) {
             self.hungry.remove(&route.target.name);
         }
@@ -154,11 +154,15 @@ impl Claimer {
         Ok(found)
     }
 
+    fn room(&self, route: &Route) -> usize {
+        route.target.gate.room(Instant::now(), self.context.permits.capacity())
+    }
+
     /// Claims for one route until it has no more work or no more permits.
     async fn claim_route(&mut self, routes: &Routes, route: &Route) -> Result<usize, EngineError> {
         let mut took = 0;
         loop {
-            let free = self.context.permits.free().min(route.target.gate.room(Instant::now()));
+            let free = self.context.permits.free().min(self.room(route));
             let limit = i64::try_from(free).unwrap_or(CLAIM_MAX).min(CLAIM_MAX);
             if limit == 0 {
                 // Permits will be given back and tell us; an open breaker or a limit of none will not.
@@ -184,7 +188,7 @@ impl Claimer {
 
     /// Whether so few permits are free that it pays to wait for more: small claims cost a commit each.
     fn thin(&self, route: &Route) -> bool {
-        let free = self.context.permits.free().min(route.target.gate.room(Instant::now()));
+        let free = self.context.permits.free().min(self.room(route));
         free < (self.context.permits.capacity() / 8).clamp(1, 64) && self.context.permits.in_flight() > free
     }
 
@@ -213,6 +217,10 @@ impl Claimer {
             Ok(runs) if !runs.is_empty() => runs,
             other => {
                 self.context.leases.claimed(lease.lease_id, 0);
+                // An audit that found nothing found nothing below the floors either.
+                if other.is_ok() {
+                    self.floors.restore(&levels);
+                }
                 return other.map(|_| 0);
             }
         };

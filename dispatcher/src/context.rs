@@ -33,6 +33,8 @@ pub const SEND_WINDOW: Duration = Duration::from_secs(10);
 pub struct Context {
     /// This dispatcher's number.
     pub dispatcher_id: i64,
+    /// This machine's name, for people.
+    pub host: String,
     /// Who this installation is.
     pub installation: Uuid,
     /// The guarded client.

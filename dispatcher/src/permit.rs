@@ -20,6 +20,9 @@ const AHEAD: Duration = Duration::from_millis(100);
 /// And is at most so many times its slots.
 const AHEAD_MAX: u64 = 7;
 
+/// A claimed run that found no slot within this time goes back: a claim takes only what is POSTed at once.
+const SLOT_WAIT: Duration = Duration::from_secs(1);
+
 /// The permits of a dispatcher.
 #[derive(Debug)]
 pub struct Permits {
@@ -75,6 +78,9 @@ pub struct Gate {
     open: AtomicUsize,
     /// Microseconds of a POST, a moving average; 0 before the first.
     latency_us: AtomicU64,
+    /// When a POST last ended, milliseconds since `epoch`.
+    ended_ms: AtomicU64,
+    epoch: Instant,
     freed: Notify,
     health: Mutex<EndpointHealth>,
 }
@@ -86,6 +92,8 @@ impl Gate {
             held: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             latency_us: AtomicU64::new(0),
+            ended_ms: AtomicU64::new(0),
+            epoch: Instant::now(),
             freed: Notify::new(),
             health: Mutex::new(health),
         }
@@ -97,17 +105,21 @@ impl Gate {
         look(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs that may be claimed for this endpoint now.
-    pub fn room(&self, now: Instant) -> usize {
+    /// Runs that may be claimed for this endpoint now. What is claimed ahead never takes more than half of `capacity`,
+    /// so that an endpoint which was fast and now hangs leaves permits to the others.
+    pub fn room(&self, now: Instant, capacity: usize) -> usize {
         let (limit, state) = self.health(|health| (health.limit(now), health.state()));
-        let ahead = if state == State::Closed { self.ahead(limit) } else { 0 };
+        let ahead = if state == State::Closed { self.ahead(limit, now).min(capacity / 2) } else { 0 };
         (limit + ahead).saturating_sub(self.held())
     }
 
     /// How many more than its slots a fast endpoint takes within [`AHEAD`].
-    fn ahead(&self, limit: usize) -> usize {
+    fn ahead(&self, limit: usize, now: Instant) -> usize {
         let latency = self.latency_us.load(Ordering::Relaxed);
-        if latency == 0 {
+        let ended = self.epoch + Duration::from_millis(self.ended_ms.load(Ordering::Relaxed));
+        // No slot came free for a while: the average speaks of better days.
+        let stalled = self.open() >= limit && now.saturating_duration_since(ended) > AHEAD;
+        if latency == 0 || stalled {
             return 0;
         }
         let rounds = u64::try_from(AHEAD.as_micros()).unwrap_or(u64::MAX) / latency;
@@ -132,6 +144,8 @@ impl Gate {
     /// Remembers how long a POST took.
     pub fn took(&self, latency: Duration) {
         let new = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1);
+        let ended = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ended_ms.store(ended, Ordering::Relaxed);
         let old = self.latency_us.load(Ordering::Relaxed);
         // A lost update costs one sample of an average.
         self.latency_us.store(if old == 0 { new } else { (old * 7 + new) / 8 }, Ordering::Relaxed);
@@ -168,8 +182,12 @@ impl Hold {
         Self { gate: Arc::clone(gate), permits: Arc::clone(permits) }
     }
 
-    /// Waits for a slot. `None`: the breaker opened meanwhile, the run is to be given back.
+    /// Waits for a slot, for [`SLOT_WAIT`]. `None`: none came free, or the breaker opened; the run is to be given back.
     pub async fn enter(&self) -> Option<Slot> {
+        tokio::time::timeout(SLOT_WAIT, self.wait()).await.ok().flatten()
+    }
+
+    async fn wait(&self) -> Option<Slot> {
         loop {
             let freed = self.gate.freed.notified();
             tokio::pin!(freed);

@@ -35,7 +35,9 @@ pub fn build(
         job_id: run.job_id,
         created_at_micros: run.created_at.timestamp_micros(),
         resume: 0,
-        attempt: (target.keys_by_attempt() && run.spent.failures > 0).then_some(run.spent.failures + 1),
+        // A run that may have happened keeps its key; only a failure that the function told opens a new one.
+        attempt: (target.keys_by_attempt() && run.known_failures > 0)
+            .then(|| u32::try_from(run.known_failures).unwrap_or(u32::MAX).saturating_add(1)),
     }
     .key();
     let job = DispatchJob {

@@ -34,7 +34,9 @@ pub async fn run(context: Arc<Context>, mut session: Session) {
         context.metrics.statement("rescue", looked.elapsed(), result.is_ok());
         if let Err(error) = result {
             warn!(error = %error, "rescuing failed; trying again");
-            watch.clear();
+            if error.is_unavailable() {
+                watch.clear();
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -47,7 +49,7 @@ async fn round(context: &Context, session: &mut Session, watch: &mut Watch) -> R
     let beats = session.call(async |c| fleet::beats(c).await).await?;
     let mut silent = watch.look(&beats, Instant::now());
     silent.retain(|id| *id != context.dispatcher_id);
-    while !silent.is_empty() {
+    while !silent.is_empty() && !context.shutdown.soft().is_cancelled() {
         let jitter = entropy::jitter();
         let routes = context.routes.load_full();
         let policy_of =

@@ -138,6 +138,7 @@ async fn begin(
     let (retire, retire_inbox) = mpsc::unbounded_channel();
     let context = Context {
         dispatcher_id,
+        host,
         installation,
         client: Client::new(settings.egress.clone(), &ClientOptions::default()),
         policy: settings.egress.clone(),

@@ -78,6 +78,6 @@ mod tests {
         let (mut watch, start) = (Watch::default(), Instant::now());
         watch.look(&[beat(1, 7)], start);
         watch.clear();
-        assert!(watch.look(&[beat(1, 7)], start + Duration::from_secs(60)).is_empty());
+        assert!(watch.look(&[beat(1, 7)], start + Duration::from_mins(1)).is_empty());
     }
 }

@@ -24,10 +24,18 @@ pub async fn run(context: Arc<Context>, mut session: Session, mut idle: watch::R
             }
             () = context.shutdown.soft().cancelled() => return,
         }
-        if let Err(error) = sleep_once(&context, &mut session, &mut idle).await {
+        let slept = tokio::select! {
+            slept = sleep_once(&context, &mut session, &mut idle) => slept,
+            // Dropping the wait drops its connection, and the lock with it.
+            () = context.shutdown.soft().cancelled() => return,
+        };
+        if let Err(error) = slept {
             // Postgres cut the wait short, or is away: polling goes on.
             debug!(error = %error, "not asleep");
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = context.shutdown.soft().cancelled() => return,
+            }
         }
     }
 }
@@ -48,7 +56,6 @@ async fn sleep_once(
             // Awake, or the claimer is gone.
             () = async { drop(idle.wait_for(|idle| !*idle).await) } => asleep = false,
             () = tokio::time::sleep(PING) => session.call(async |c| sleep::still_there(c).await).await?,
-            () = context.shutdown.soft().cancelled() => asleep = false,
         }
     }
     session.call(async |c| sleep::wake_up(c).await).await

@@ -6,7 +6,7 @@ use std::{
 };
 
 use posthaste_engine::{
-    EngineError,
+    EngineError, range,
     session::Session,
     sweep::{self, Retention},
 };
@@ -52,7 +52,7 @@ async fn ends(session: &mut Session) -> Result<(), EngineError> {
 async fn retention(session: &mut Session) -> Result<(), EngineError> {
     let retention = Retention::default();
     session.call(async |c| sweep::forget(c, &retention).await).await?;
-    if let Some(range) = session.call(async |c| sweep::drop_range(c, &retention).await).await? {
+    if let Some(range) = session.call(async |c| range::drop_range(c, &retention).await).await? {
         info!(range, "dropped a range of jobs past its retention");
     }
     Ok(())

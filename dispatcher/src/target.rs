@@ -6,17 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use posthaste_engine::{endpoint::EndpointRow, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
     endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
     seal::SealKeys,
     signature::Secret,
+    signing::{OpenError, SigningSecrets},
 };
 use posthaste_service::{clock, config::SecretRef, telemetry::metrics::Histogram};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 
 use crate::{
     breaker::EndpointHealth,
@@ -58,14 +57,6 @@ pub struct UnusableEndpoint {
     pub name: String,
     /// Why, and what to do.
     pub reason: String,
-}
-
-/// One signing secret of an endpoint, as sealed in its row.
-#[derive(Deserialize)]
-struct StoredSecret {
-    secret: String,
-    /// A rotated secret signs beside its successor until then.
-    until: Option<DateTime<Utc>>,
 }
 
 impl Target {
@@ -165,14 +156,14 @@ fn resolve(reference: &Reference) -> Result<String, String> {
 
 fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, String> {
     let keys = keys.ok_or("POSTHASTE_SECRET_KEYS is not set here, and signing needs it")?;
-    let opened = keys
-        .open(&row.secret, &row.name)
-        .map_err(|_| "its secret cannot be opened with this POSTHASTE_SECRET_KEYS; rotate the secret or add the key")?;
-    let stored: Vec<StoredSecret> =
-        serde_json::from_slice(&opened).map_err(|_| "its sealed secret has another shape; rotate it".to_owned())?;
-    let now = clock::unix_now();
-    let signing = stored.iter().filter(|one| one.until.is_none_or(|until| until.timestamp() > now));
-    signing.map(|one| Secret::parse(&one.secret).map_err(|error| error.to_string())).collect()
+    let signing = SigningSecrets::open(keys, &row.name, &row.secret).map_err(|error| match error {
+        OpenError::Sealed(_) => {
+            "its secret cannot be opened with this POSTHASTE_SECRET_KEYS; rotate the secret or add the key".to_owned()
+        }
+        OpenError::Shape => "its sealed secret has another shape; rotate it".to_owned(),
+        OpenError::Secret(error) => error.to_string(),
+    })?;
+    Ok(signing.active(clock::unix_now()))
 }
 
 fn retry(retry: &Retry) -> RetryPolicy {

@@ -61,6 +61,8 @@ pub struct ClaimedRun {
     pub trace: Option<String>,
     /// `expires_at` has passed: end it, do not send it.
     pub expired: bool,
+    /// Failures that the function answered itself.
+    pub known_failures: i64,
 }
 
 impl ClaimedRun {
@@ -134,7 +136,8 @@ fn read(row: &PgRow, lease: Lease) -> Result<ClaimedRun, EngineError> {
         scan: Scan { lane_id: row.try_get(4)?, priority: row.try_get(5)? },
         spent: Spent {
             failures: u32::try_from(row.try_get::<i16, _>(6)?).unwrap_or(0),
-            uncounted: u32::try_from(row.try_get::<i16, _>(7)?).unwrap_or(0),
+            uncounted: u32::from(row.try_get::<i16, _>(7)?.unsigned_abs()),
+            snoozing: row.try_get::<i16, _>(7)? < 0,
             uncounted_for: Duration::from_millis(uncounted_for.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)),
         },
         created_at: row.try_get(9)?,
@@ -146,6 +149,7 @@ fn read(row: &PgRow, lease: Lease) -> Result<ClaimedRun, EngineError> {
         headers: row.try_get(15)?,
         trace: row.try_get(16)?,
         expired: row.try_get(17)?,
+        known_failures: row.try_get(22)?,
         age: Duration::from_micros(u64::try_from(age).unwrap_or(0)),
     })
 }

@@ -245,9 +245,10 @@ impl<'a> Columns<'a> {
         let (reason, delay, failures, uncounted) = match &end.transition.next {
             Next::Completed | Next::Cancelled => (None, None, None, None),
             Next::Dead { reason } => (Some(reason.as_ref()), None, None, None),
-            Next::Again { delay, failures, uncounted } => {
+            Next::Again { delay, failures, uncounted, snoozing } => {
                 let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-                (None, Some(delay), Some(small(*failures)), Some(small(*uncounted)))
+                let uncounted = if *snoozing { -small(*uncounted) } else { small(*uncounted) };
+                (None, Some(delay), Some(small(*failures)), Some(uncounted))
             }
         };
         self.reasons.push(reason);

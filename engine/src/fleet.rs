@@ -27,11 +27,22 @@ pub async fn register(connection: &mut PgConnection, host: &str, version: &str) 
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Beats once. `state` is JSON for people. False: the row is gone, register again.
-pub async fn beat(connection: &mut PgConnection, dispatcher_id: i64, state: &str) -> Result<bool, EngineError> {
-    let done =
-        sqlx::query(include_str!("sql/heartbeat.sql")).bind(dispatcher_id).bind(state).execute(connection).await?;
-    Ok(done.rows_affected() == 1)
+/// Beats once. `state` is JSON for people; `host` and `version` are those of [`register`].
+pub async fn beat(
+    connection: &mut PgConnection,
+    dispatcher_id: i64,
+    state: &str,
+    host: &str,
+    version: &str,
+) -> Result<(), EngineError> {
+    sqlx::query(include_str!("sql/heartbeat.sql"))
+        .bind(dispatcher_id)
+        .bind(state)
+        .bind(host)
+        .bind(version)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Leaves the fleet. The row stays while leases of it remain, so that a rescue finds them.

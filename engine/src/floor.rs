@@ -91,6 +91,14 @@ impl Floors {
         self.by_scan.clear();
     }
 
+    /// Takes floors back that were forgotten for one claim which found nothing.
+    pub fn restore(&mut self, levels: &[(Scan, i64)]) {
+        for (scan, seq) in levels.iter().filter(|(_, seq)| *seq > 0) {
+            let floor = self.by_scan.entry(*scan).or_default();
+            floor.seq = floor.seq.max(*seq);
+        }
+    }
+
     /// Forgets one scan, whose next claim then reads from 0.
     pub fn forget(&mut self, scan: Scan) {
         self.by_scan.remove(&scan);

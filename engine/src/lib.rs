@@ -23,6 +23,7 @@ pub mod migrate;
 pub mod overview;
 pub mod probe;
 pub mod promote;
+pub mod range;
 pub mod request_key;
 pub mod rescue;
 pub mod retry;

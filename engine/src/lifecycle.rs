@@ -111,6 +111,15 @@ pub struct Spent {
     pub uncounted: u32,
     /// How long ago the first of these uncounted ends was.
     pub uncounted_for: Duration,
+    /// They are snoozes, not holds: each kind has its own budget of time, and the count is common.
+    pub snoozing: bool,
+}
+
+impl Spent {
+    /// How long the job has been held back by its endpoint.
+    fn held_for(&self) -> Duration {
+        if self.snoozing { Duration::ZERO } else { self.uncounted_for }
+    }
 }
 
 /// What the job's owner allows.
@@ -179,6 +188,8 @@ pub enum Next {
         failures: u32,
         /// Uncounted ends in a row, this run included; 0 closes the row of them.
         uncounted: u32,
+        /// The last of them is a snooze. When this changes, the clock of the row starts anew.
+        snoozing: bool,
     },
 }
 
@@ -258,7 +269,7 @@ fn misconfigured(
     policy: &Policy,
     jitter: f64,
 ) -> Transition {
-    let mut transition = if spent.uncounted_for < MISCONFIGURED_GRACE {
+    let mut transition = if spent.held_for() < MISCONFIGURED_GRACE {
         hold(Recorded::Retried, "misconfigured", error, retry_after, spent, jitter)
     } else {
         counted(error, retry_after, spent, policy, jitter)
@@ -281,7 +292,7 @@ fn hold(
     jitter: f64,
 ) -> Transition {
     let uncounted = spent.uncounted.saturating_add(1);
-    if spent.uncounted_for >= HOLD_BUDGET {
+    if spent.held_for() >= HOLD_BUDGET {
         let message =
             format!("held back for {} h; last: {}: {}", HOLD_BUDGET.as_secs() / 3600, error.code, error.message);
         return dead(exhausted.into(), RunError::new(exhausted, message));
@@ -295,7 +306,7 @@ fn hold(
 
 fn snooze(after: Duration, spent: Spent, jitter: f64) -> Transition {
     let uncounted = spent.uncounted.saturating_add(1);
-    if spent.uncounted_for >= SNOOZE_BUDGET {
+    if spent.snoozing && spent.uncounted_for >= SNOOZE_BUDGET {
         return dead("snoozed_out".into(), RunError::new("snoozed_out", "snoozed for 30 days in a row"));
     }
     if uncounted > MAX_UNCOUNTED {
@@ -306,7 +317,7 @@ fn snooze(after: Duration, spent: Spent, jitter: f64) -> Transition {
     let delay = not_before(backoff, Some(after), jitter);
     Transition {
         recorded: Recorded::Snoozed,
-        next: Next::Again { delay, failures: spent.failures, uncounted },
+        next: Next::Again { delay, failures: spent.failures, uncounted, snoozing: true },
         result: None,
         error: None,
     }
@@ -321,7 +332,7 @@ fn release(spent: Spent) -> Transition {
     let delay = if uncounted == 1 { Duration::ZERO } else { Duration::from_secs(u64::from(uncounted.min(60))) };
     Transition {
         recorded: Recorded::Released,
-        next: Next::Again { delay, failures: spent.failures, uncounted },
+        next: Next::Again { delay, failures: spent.failures, uncounted, snoozing: spent.snoozing },
         result: None,
         error: None,
     }
@@ -347,7 +358,12 @@ pub fn clamp_retry_after(wish: Duration) -> Duration {
 }
 
 fn again(recorded: Recorded, error: RunError, delay: Duration, failures: u32, uncounted: u32) -> Transition {
-    Transition { recorded, next: Next::Again { delay, failures, uncounted }, result: None, error: Some(error) }
+    Transition {
+        recorded,
+        next: Next::Again { delay, failures, uncounted, snoozing: false },
+        result: None,
+        error: Some(error),
+    }
 }
 
 fn churning(last: &str) -> Transition {

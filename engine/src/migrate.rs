@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "operators", text: include_str!("../../migrations/0004_operators.sql") },
     Migration { version: 5, name: "console", text: include_str!("../../migrations/0005_console.sql") },
     Migration { version: 6, name: "sweeps", text: include_str!("../../migrations/0006_sweeps.sql") },
+    Migration { version: 7, name: "enqueue_many", text: include_str!("../../migrations/0007_enqueue_many.sql") },
 ];
 
 /// The newest schema version that this binary knows.

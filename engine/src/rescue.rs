@@ -39,42 +39,93 @@ pub fn retry_lost(_scan: Scan) -> LostPolicy {
 }
 
 /// Rescues some leases of these silent dispatchers: an ended run needs nothing, any other one counts as a failure
-/// of unknown delivery. `policy_of` knows what the endpoint of a lane wants; `jitter` is drawn in `[0, 1)`. Call again until no lease is left.
-///
-/// Two statements: the leases are locked first, then the runs are read and ended with a newer snapshot.
+/// of unknown delivery. `policy_of` knows what the endpoint of a lane wants; `jitter` is drawn in `[0, 1)`. Call again
+/// until no lease is taken over. A run that Postgres refuses to end (a lock, a bad row) delays only itself.
 pub async fn rescue(
     connection: &mut PgConnection,
     silent: &[i64],
     policy_of: &(dyn Fn(Scan) -> LostPolicy + Sync),
     jitter: f64,
 ) -> Result<Rescued, EngineError> {
-    let mut tx = connection.begin().await?;
-    let leases = sqlx::query(
-        "select lease_id, nonce, job_ids, run_leases, failures, uncounted
-         from posthaste.lease where dispatcher_id = any ($1) order by lease_id limit $2 for update skip locked",
-    )
-    .bind(silent)
-    .bind(LEASES_PER_RESCUE)
-    .fetch_all(&mut *tx)
-    .await?;
-    let mut rescued = Rescued { leases: leases.len(), runs: 0 };
-    let ids: Vec<i64> = leases.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let mut held = Vec::new();
-    for row in &leases {
-        held.extend(runs_of(row)?);
+    let lost = Lost { policy_of, jitter };
+    match lost.take_over(connection, silent, &[], None).await {
+        Err(error) if error.is_divisible() => lost.one_by_one(connection, silent).await,
+        result => result,
     }
-    // A job can stand in two leases of one dispatcher (retried, claimed again); each run is its own.
-    let facts = facts(&mut tx, &held).await?;
-    let mut ends = Vec::with_capacity(held.len());
-    for (run, fact) in held.iter().zip(facts) {
-        let Some((scan, max_attempts)) = fact else { continue };
-        let LostPolicy { retry, fail } = policy_of(scan);
-        let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, jitter);
-        ends.push(run.end(scan, transition, run.attempt(), Some("unknown")));
+}
+
+/// How lost runs are ended.
+struct Lost<'a> {
+    policy_of: &'a (dyn Fn(Scan) -> LostPolicy + Sync),
+    jitter: f64,
+}
+
+impl Lost<'_> {
+    /// Takes over some leases of these dispatchers, or these leases: all of their runs, or one. Two statements: the leases are locked first, then the runs
+    /// are read and ended with a newer snapshot.
+    async fn take_over(
+        &self,
+        connection: &mut PgConnection,
+        dispatchers: &[i64],
+        leases: &[i64],
+        only: Option<i64>,
+    ) -> Result<Rescued, EngineError> {
+        let mut tx = connection.begin().await?;
+        let leases = sqlx::query(
+            "select lease_id, nonce, job_ids, run_leases, failures, uncounted
+             from posthaste.lease where dispatcher_id = any ($1) or lease_id = any ($2)
+             order by lease_id limit $3 for update skip locked",
+        )
+        .bind(dispatchers)
+        .bind(leases)
+        .bind(LEASES_PER_RESCUE)
+        .fetch_all(&mut *tx)
+        .await?;
+        let ids: Vec<i64> = leases.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        let mut held = Vec::new();
+        for row in &leases {
+            held.extend(runs_of(row)?);
+        }
+        held.retain(|run| only.is_none_or(|job| run.job_id == job));
+        // A job can stand in two leases of one dispatcher (retried, claimed again); each run is its own.
+        let facts = facts(&mut tx, &held).await?;
+        let mut ends = Vec::with_capacity(held.len());
+        for (run, fact) in held.iter().zip(facts) {
+            let Some((scan, max_attempts)) = fact else { continue };
+            let LostPolicy { retry, fail } = (self.policy_of)(scan);
+            let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, self.jitter);
+            ends.push(run.end(scan, transition, run.attempt(), Some("unknown")));
+        }
+        let drained = if only.is_none() { ids.as_slice() } else { &[] };
+        let runs = finalize(&mut tx, &ends, EndedBy::Rescue, drained).await?.len();
+        tx.commit().await?;
+        Ok(Rescued { leases: drained.len(), runs })
     }
-    rescued.runs = finalize(&mut tx, &ends, EndedBy::Rescue, &ids).await?.len();
-    tx.commit().await?;
-    Ok(rescued)
+
+    /// One run is at fault: ends each of the others by itself, and leaves the lease of the guilty one.
+    async fn one_by_one(&self, connection: &mut PgConnection, silent: &[i64]) -> Result<Rescued, EngineError> {
+        let leases: Vec<(i64, Vec<i64>)> = sqlx::query_as(
+            "select lease_id, job_ids from posthaste.lease where dispatcher_id = any ($1) order by lease_id",
+        )
+        .bind(silent)
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut rescued = Rescued::default();
+        for (lease, jobs) in leases {
+            let mut guilty = 0;
+            for job in jobs {
+                match self.take_over(connection, &[], &[lease], Some(job)).await {
+                    Ok(one) => rescued.runs += one.runs,
+                    Err(error) if error.is_divisible() => guilty += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            if guilty == 0 {
+                rescued.leases += self.take_over(connection, &[], &[lease], None).await?.leases;
+            }
+        }
+        Ok(rescued)
+    }
 }
 
 /// Gives back the runs of a dispatcher's own leases that it does not know: it lost a claim's answer, so they were
@@ -89,7 +140,8 @@ pub async fn release_unknown(
     let mut tx = connection.begin().await?;
     let leases = sqlx::query(
         "select lease_id, nonce, job_ids, run_leases, failures, uncounted
-         from posthaste.lease where dispatcher_id = $1 and lease_id <> all ($2) and lease_id <= $3 order by lease_id for update skip locked",
+         from posthaste.lease where dispatcher_id = $1 and lease_id <> all ($2) and lease_id <= $3
+         order by lease_id limit 50 for update skip locked",
     )
     .bind(dispatcher_id)
     .bind(known)
@@ -161,7 +213,8 @@ fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<HeldRun>, EngineError> {
             run_lease,
             spent: Spent {
                 failures: u32::try_from(failures).unwrap_or(0),
-                uncounted: u32::try_from(uncounted).unwrap_or(0),
+                uncounted: u32::from(uncounted.unsigned_abs()),
+                snoozing: uncounted < 0,
                 ..Spent::default()
             },
         },

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::PgConnection;
 
 use crate::EngineError;
 
@@ -60,43 +60,6 @@ pub async fn forget(connection: &mut PgConnection, retention: &Retention) -> Res
     Ok(())
 }
 
-/// Drops the oldest range whose ids are all used, whose jobs have all ended, the newest of them longer ago than the
-/// retention. Detached concurrently, so that nobody's claim waits. Returns the range's first id.
-pub async fn drop_range(connection: &mut PgConnection, retention: &Retention) -> Result<Option<i64>, EngineError> {
-    let keep = seconds(retention.completed.max(retention.cancelled));
-    let Some(lower) = sqlx::query_scalar::<_, i64>(include_str!("sql/droppable_range.sql"))
-        .bind(keep)
-        .fetch_optional(&mut *connection)
-        .await?
-    else {
-        return Ok(None);
-    };
-    let recent: bool = sqlx::query_scalar(AssertSqlSafe(format!(
-        "select exists (select from posthaste.attempt_{lower} where finished_at > now() - $1 * interval '1 second')
-             or exists (select from posthaste.job_{lower} j where not exists (
-                  select from posthaste.attempt_{lower} a where a.job_id = j.job_id
-                  and a.outcome in ('completed', 'cancelled', 'dead')))"
-    )))
-    .bind(keep)
-    .fetch_one(&mut *connection)
-    .await?;
-    if recent {
-        return Ok(None);
-    }
-    for table in ["attempt", "job"] {
-        // A detach that was interrupted leaves the partition pending; finalize completes it.
-        let statements = [
-            format!("alter table posthaste.{table} detach partition posthaste.{table}_{lower} concurrently"),
-            format!("drop table posthaste.{table}_{lower}"),
-        ];
-        for statement in statements {
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
-        }
-    }
-    sqlx::query("delete from posthaste.job_range where lower_id = $1").bind(lower).execute(connection).await?;
-    Ok(Some(lower))
-}
-
-fn seconds(duration: Duration) -> i64 {
+pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@
 //! | [`new_job`], [`batch`] | jobs as a producer writes them | [`job`] | a job as it is read back |
 //! | [`endpoint`] | an endpoint as written and read | [`dispatch`] | the POST to the function |
 //! | [`api_key`] | who may call the API | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
-//! | [`seal`] | secrets at rest | [`problem`] | what went wrong, RFC 9457 |
+//! | [`seal`], [`signing`] | secrets at rest | [`problem`] | what went wrong, RFC 9457 |
 
 mod field;
 mod guard;
@@ -43,6 +43,8 @@ pub mod problem;
 pub mod seal;
 // Standard Webhooks signatures.
 pub mod signature;
+// An endpoint's signing secrets, sealed together.
+pub mod signing;
 // W3C trace context.
 pub mod trace;
 

@@ -52,7 +52,8 @@ async fn main() -> anyhow::Result<()> {
     first.shutdown(Duration::from_secs(5)).await;
     let client = client(&pool, endpoint, tuned)?;
     fill(&pool, count.parse()?).await?;
-    let status: String = sqlx::query_scalar("select to_jsonb(s)::text from awa.storage_status() s").fetch_one(&pool).await?;
+    let status: String =
+        sqlx::query_scalar("select to_jsonb(s)::text from awa.storage_status() s").fetch_one(&pool).await?;
     say(&format!("storage {status}"))?;
     say("filled")?;
     tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;

@@ -58,7 +58,7 @@ impl Database {
     pub async fn counters(&mut self) -> anyhow::Result<Counters> {
         let read = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, (select wal_fpi from pg_stat_wal)::float8, \
             (select xact_commit from pg_stat_database where datname = current_database())::float8, \
-            (select sum(n_tup_upd + n_tup_del) from pg_stat_user_tables)::float8";
+            (select sum(n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname not like 'pg_temp%')::float8";
         let (wal, images, commits, dead): (f64, f64, f64, Option<f64>) =
             sqlx::query_as(read).persistent(false).fetch_one(&mut self.connection).await?;
         Ok(Counters { wal, images, commits, dead: dead.unwrap_or(0.0) })

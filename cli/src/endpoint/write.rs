@@ -1,7 +1,6 @@
 //! Writing an endpoint: checked, its signing secret sealed.
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
 use posthaste_engine::{
     EngineError,
     endpoint::{self, EndpointRow, SealedSecret},
@@ -10,18 +9,12 @@ use posthaste_protocol::{
     endpoint::EndpointSpec,
     name::{MAX_NAME_BYTES, is_endpoint_name},
     problem::FieldError,
-    seal::SealKeys,
+    seal::{SealError, SealKeys},
     signature::{Secret, SecretError},
+    signing::SigningSecrets,
 };
 use posthaste_service::{clock, config::ConfigError, entropy};
-use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use zeroize::Zeroizing;
-
-/// How long the secret before still signs after a rotation.
-const OVERLAP_S: i64 = 86_400;
-/// The most secrets that sign at once.
-const MAX_SECRETS: usize = 5;
 
 /// What a write did.
 pub struct Written {
@@ -75,38 +68,23 @@ pub fn make_secret() -> Result<Secret, SecretError> {
     Secret::from_bytes(&bytes)
 }
 
-/// One entry of what is sealed, as the API and the dispatchers know it: newest first.
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    secret: Zeroizing<String>,
-    /// Until when it signs too; `None` for the newest.
-    until: Option<DateTime<Utc>>,
-}
-
 /// Seals one secret as the only one of an endpoint.
-pub fn seal(keys: &SealKeys, name: &str, secret: &Secret) -> anyhow::Result<Vec<u8>> {
-    seal_entries(keys, name, &[Entry { secret: secret.to_string_secret(), until: None }])
+pub fn seal(keys: &SealKeys, name: &str, secret: &Secret) -> Result<Vec<u8>, SealError> {
+    SigningSecrets::one(secret.clone()).seal(keys, name, nonce())
 }
 
 /// Seals a new secret in front of those that are sealed; the one that signed till now goes on for a day.
 pub fn rotate(keys: &SealKeys, name: &str, sealed: &[u8], secret: &Secret) -> anyhow::Result<Vec<u8>> {
-    let opened = keys.open(sealed, name).context("the present secrets cannot be opened; rotate with --drop-old")?;
-    let present: Vec<Entry> = serde_json::from_slice(&opened)?;
-    let now = clock::unix_now();
-    let mut entries = vec![Entry { secret: secret.to_string_secret(), until: None }];
-    entries.extend(present.into_iter().filter_map(|entry| {
-        let until = entry.until.or_else(|| DateTime::from_timestamp(now + OVERLAP_S, 0));
-        until.is_some_and(|until| until.timestamp() > now).then_some(Entry { until, ..entry })
-    }));
-    entries.truncate(MAX_SECRETS);
-    seal_entries(keys, name, &entries)
+    let mut secrets = SigningSecrets::open(keys, name, sealed)
+        .context("the present secrets cannot be opened; rotate with --drop-old")?;
+    secrets.rotate(secret.clone(), clock::unix_now(), true);
+    Ok(secrets.seal(keys, name, nonce())?)
 }
 
-fn seal_entries(keys: &SealKeys, name: &str, entries: &[Entry]) -> anyhow::Result<Vec<u8>> {
-    let text = Zeroizing::new(serde_json::to_vec(entries)?);
+fn nonce() -> [u8; 24] {
     let mut nonce = [0; 24];
     entropy::fill(&mut nonce);
-    Ok(keys.seal(&text, name, nonce)?)
+    nonce
 }
 
 #[cfg(test)]
@@ -114,19 +92,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rotation_keeps_the_secret_before_and_drops_what_is_over() {
+    fn a_rotation_signs_with_both_and_says_how_to_go_on_when_nothing_opens() {
         let keys = SealKeys::parse(&format!("1:{}", "a".repeat(64))).unwrap();
         let (old, new) = (make_secret().unwrap(), make_secret().unwrap());
-        let over = Entry { secret: make_secret().unwrap().to_string_secret(), until: DateTime::from_timestamp(1, 0) };
-        let first = Entry { secret: old.to_string_secret(), until: None };
-        let sealed = seal_entries(&keys, "pdf", &[first, over]).unwrap();
+        let sealed = seal(&keys, "pdf", &old).unwrap();
 
         let rotated = rotate(&keys, "pdf", &sealed, &new).unwrap();
 
-        let entries: Vec<Entry> = serde_json::from_slice(&keys.open(&rotated, "pdf").unwrap()).unwrap();
-        assert_eq!(entries.len(), 2);
-        assert_eq!((&entries[0].secret, entries[0].until), (&new.to_string_secret(), None));
-        assert_eq!(entries[1].secret, old.to_string_secret());
-        assert!(rotate(&keys, "other", &sealed, &new).is_err());
+        let active = SigningSecrets::open(&keys, "pdf", &rotated).unwrap().active(clock::unix_now());
+        let active: Vec<_> = active.iter().map(Secret::to_string_secret).collect();
+        assert_eq!(active, [new.to_string_secret(), old.to_string_secret()]);
+        let error = rotate(&keys, "other", &sealed, &new).unwrap_err();
+        assert!(error.to_string().contains("--drop-old"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use posthaste_engine::{
     migrate,
     session::{Role, Session},
 };
-use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys};
+use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys, signature::Secret, signing::SigningSecrets};
 use posthaste_service::postgres::{self, Cluster, ClusterOptions, StopMode};
 use serde_json::json;
 
@@ -115,8 +115,8 @@ async fn prepare(url: &str, function: &str) {
         "retry": {"policy": "constant", "base_ms": 500}});
     let spec = EndpointSpec::parse(&written.to_string()).unwrap();
     let text = serde_json::to_string(&spec).unwrap();
-    let secret = json!([{"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "until": null}]).to_string();
-    let sealed = SealKeys::parse(KEYS).unwrap().seal(secret.as_bytes(), "chaos", [7; 24]).unwrap();
+    let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let sealed = SigningSecrets::one(secret).seal(&SealKeys::parse(KEYS).unwrap(), "chaos", [7; 24]).unwrap();
     session
         .call(async |connection| {
             migrate::migrate(connection).await?;

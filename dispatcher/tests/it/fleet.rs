@@ -8,7 +8,7 @@ use posthaste_engine::{
     endpoint::{self, SealedSecret},
     session::Role,
 };
-use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys};
+use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys, signature::Secret, signing::SigningSecrets};
 use posthaste_service::{health::Health, shutdown::Shutdown, telemetry::metrics::Registry, tls};
 use posthaste_tests::{FakeEndpoint, TestDb, WAIT_LIMIT, sql};
 use serde_json::{Value, json};
@@ -69,8 +69,8 @@ pub async fn put_endpoint(connection: &mut PgConnection, name: &str, url: &str, 
     fields.extend(more.as_object().cloned().unwrap_or_default());
     let spec = EndpointSpec::parse(&spec.to_string()).expect("a sound endpoint");
     let text = serde_json::to_string(&spec).expect("a spec is JSON");
-    let stored = json!([{"secret": SECRET, "until": null}]).to_string();
-    let sealed = keys().seal(stored.as_bytes(), name, [7; 24]).expect("sealing");
+    let secret = Secret::parse(SECRET).expect("a secret");
+    let sealed = SigningSecrets::one(secret).seal(&keys(), name, [7; 24]).expect("sealing");
     endpoint::put(connection, name, &text, &spec.kinds, SealedSecret::Replace(&sealed)).await.expect("the endpoint");
 }
 

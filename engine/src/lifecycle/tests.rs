@@ -28,7 +28,7 @@ fn misconfigured() -> Outcome {
 
 /// A job with these failures and uncounted ends, the first of which was this long ago.
 fn spent(failures: u32, uncounted: u32, uncounted_for: Duration) -> Spent {
-    Spent { failures, uncounted, uncounted_for }
+    Spent { failures, uncounted, uncounted_for, snoozing: false }
 }
 
 fn decided(outcome: Outcome, spent: Spent) -> Transition {
@@ -39,7 +39,7 @@ fn decided(outcome: Outcome, spent: Spent) -> Transition {
 #[track_caller]
 fn next_run(transition: &Transition) -> (Duration, u32, u32) {
     match transition.next {
-        Next::Again { delay, failures, uncounted } => (delay, failures, uncounted),
+        Next::Again { delay, failures, uncounted, .. } => (delay, failures, uncounted),
         ref other => panic!("{other:?} is no next run"),
     }
 }
@@ -147,10 +147,19 @@ fn thirty_days_of_the_shortest_snoozes_are_dead_snoozed_out_and_not_churning() {
             break assert_dead(&again, "snoozed_out");
         }
         let (delay, failures, uncounted) = next_run(&again);
-        spent = Spent { failures, uncounted, uncounted_for: spent.uncounted_for + delay };
+        spent = Spent { failures, uncounted, uncounted_for: spent.uncounted_for + delay, snoozing: true };
         runs += 1;
     }
     assert!(runs < MAX_UNCOUNTED, "{runs}");
+}
+
+#[test]
+fn a_job_that_snoozed_for_days_has_its_whole_budget_when_its_endpoint_throttles_it() {
+    let polled = Spent { snoozing: true, ..spent(0, 90, HOLD_BUDGET * 5) };
+    let held = decided(throttled(false), polled);
+    assert_eq!((held.recorded, next_run(&held).2), (Recorded::Throttled, 91), "the count is common");
+    assert!(matches!(held.next, Next::Again { snoozing: false, .. }), "the clock starts anew");
+    assert_dead(&decided(throttled(false), Spent { uncounted: MAX_UNCOUNTED, ..polled }), "churning");
 }
 
 #[test]
@@ -281,16 +290,17 @@ proptest! {
                 Some(outcome) => decide(outcome, spent, &policy, jitter),
                 None => rescue(spent, &policy, false, jitter),
             };
-            let Next::Again { delay, failures, uncounted } = transition.next else {
+            let Next::Again { delay, failures, uncounted, snoozing } = transition.next else {
                 prop_assert_eq!(transition.recorded, Recorded::Dead);
                 break;
             };
             prop_assert!(failures < max_attempts && failures >= spent.failures && uncounted <= MAX_UNCOUNTED);
             prop_assert!(delay <= Duration::from_hours(24) + Duration::from_secs(10));
             prop_assert!(failures > spent.failures || uncounted > spent.uncounted, "this end was free");
-            let open = if spent.uncounted == 0 { Duration::ZERO } else { spent.uncounted_for };
+            let anew = spent.uncounted == 0 || spent.snoozing != snoozing;
+            let open = if anew { Duration::ZERO } else { spent.uncounted_for };
             let uncounted_for = if uncounted == 0 { Duration::ZERO } else { open + delay };
-            spent = Spent { failures, uncounted, uncounted_for };
+            spent = Spent { failures, uncounted, uncounted_for, snoozing };
         }
     }
 }

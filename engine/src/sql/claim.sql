@@ -61,6 +61,9 @@ select
       where r.lane_id = w.lane_id and r.priority = w.priority and r.seq > w.floor
       order by r.seq limit 1)
     from unnest($9::integer[], $10::smallint[], $11::bigint[]) with ordinality as w (lane_id, priority, floor, n)
-    order by w.n) end as lows
+    order by w.n) end as lows,
+  case when f.failures > 0 then (
+    select count(*) from posthaste.attempt a
+    where a.job_id = f.job_id and a.class = 'responded' and a.outcome = 'retried') else 0 end as known_failures
 from fresh f
 join posthaste.job j on j.job_id = f.job_id

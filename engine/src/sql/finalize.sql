@@ -31,7 +31,9 @@ decided as materialized (
   select
     h.job_id, h.run_lease, h.lease_id, h.http_status, h.age_us, h.headers_us, h.body_us, h.attempt, h.lane_id, h.priority,
     h.failures, h.uncounted, h.class, h.reason,
-    case when h.uncounted > 0 then coalesce(h.uncounted_since, now()) end as uncounted_since,
+    -- Negative counts are snoozes. A release neither starts nor stops the clock.
+    case when h.outcome = 'released' then h.uncounted_since when h.uncounted <> 0 then coalesce(h.uncounted_since, now()) end
+      as uncounted_since,
     case when c.job_id is null then h.outcome else 'cancelled' end as outcome,
     case when c.job_id is null then h.error_code else 'cancelled' end as error_code,
     case when c.job_id is null then h.error_message else coalesce(c.reason, h.error_message, '') end as error_message,

@@ -228,7 +228,7 @@ async fn a_row_of_uncounted_ends_tells_since_when_it_lasts() {
     assert!(second.spent.uncounted_for >= Duration::from_hours(3), "{:?}", second.spent);
     dispatcher.finish(&second, Outcome::Snoozed { after: Duration::from_secs(5) }).await;
     let kept =
-        "select count(*) from posthaste.scheduled where uncounted = 2 and uncounted_since < now() - interval '2 h'";
+        "select count(*) from posthaste.scheduled where uncounted = -2 and uncounted_since < now() - interval '2 h'";
     assert_eq!(number(&mut connection, kept).await, 1);
 }
 

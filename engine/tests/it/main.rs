@@ -12,4 +12,5 @@ mod model;
 mod plan;
 mod prepare;
 mod races;
+mod range;
 mod rescue;

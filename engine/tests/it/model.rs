@@ -66,10 +66,10 @@ impl Model {
             Next::Completed => self.finish("completed", word, attempt),
             Next::Cancelled => self.finish("cancelled", word, attempt),
             Next::Dead { .. } => self.finish("dead", word, attempt),
-            Next::Again { delay, failures, uncounted } => {
+            Next::Again { delay, failures, uncounted, snoozing } => {
                 self.attempts.push(format!("{}:{word}", self.run_lease));
                 self.run_lease += 1;
-                self.spent = Spent { failures, uncounted, uncounted_for: Duration::ZERO };
+                self.spent = Spent { failures, uncounted, uncounted_for: Duration::ZERO, snoozing };
                 self.state = if delay.is_zero() { "available" } else { "scheduled" };
             }
         }

@@ -53,7 +53,9 @@ impl SecretRef {
     /// `/proc`, `/sys` or `/dev`, longer than 8 KiB or not UTF-8.
     pub fn resolve(&self) -> Result<SecretString, SecretRefError> {
         match self {
-            Self::Env(name) if name.to_ascii_uppercase().starts_with("POSTHASTE_") => {
+            Self::Env(name)
+                if ["POSTHASTE_", "PG", "OTEL_"].iter().any(|own| name.to_ascii_uppercase().starts_with(own)) =>
+            {
                 Err(SecretRefError::Forbidden(format!("environment variable {name}")))
             }
             Self::Env(name) => environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone())),
@@ -62,11 +64,24 @@ impl SecretRef {
     }
 }
 
+/// Whether this is a file that holds Posthaste's own secrets: whoever writes endpoints must not be able to send them away.
+fn is_our_own(real: &Path) -> bool {
+    let named = ["POSTHASTE_SECRET_KEYS", "POSTHASTE_TOKEN_KEYS", "PGPASSFILE"]
+        .into_iter()
+        .filter_map(environment::variable_os);
+    let ours = named.filter_map(|value| fs::canonicalize(value).ok()).any(|file| file == real);
+    let well_known = real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys");
+    ours || well_known
+}
+
 fn read(path: &Path) -> Result<SecretString, SecretRefError> {
     let unusable = |reason: String| SecretRefError::File { path: path.to_owned(), reason };
     let real = fs::canonicalize(path).map_err(|error| unusable(error.to_string()))?;
     // /proc/self/environ would hand out every secret of this process.
     if ["/proc", "/sys", "/dev"].iter().any(|system| real.starts_with(system)) {
+        return Err(SecretRefError::Forbidden(path.display().to_string()));
+    }
+    if is_our_own(&real) {
         return Err(SecretRefError::Forbidden(path.display().to_string()));
     }
     let is_file = fs::metadata(&real).is_ok_and(|meta| meta.is_file());
