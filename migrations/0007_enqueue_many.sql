@@ -120,7 +120,7 @@ language sql immutable as $$
     when p_key = 'args' then null
     when p_key in ('priority', 'max_attempts', 'delay_ms', 'timeout_ms') then
       case when jsonb_typeof(p_value) = 'null' then null
-           when jsonb_typeof(p_value) <> 'number' or p_value::text ~ '[.eE]'
+           when jsonb_typeof(p_value) <> 'number' or scale(p_value::numeric) > 0
              then posthaste.fault(p_key, 'wrong_type', p_key || ' must be an integer')
            when abs(p_value::numeric) > case when p_key in ('delay_ms', 'timeout_ms') then 9223372036854775807 else 2147483647 end
              then posthaste.fault(p_key, 'out_of_range', p_key || ' is out of range') end

@@ -3,9 +3,9 @@
 use posthaste_protocol::signature::{Secret, verify};
 use posthaste_service::clock;
 use posthaste_tests::{Answer, sql};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::fleet::{Running, SECRET, scene, until, until_state};
+use crate::fleet::{Running, SECRET, put_endpoint, scene, until, until_state};
 
 #[tokio::test]
 async fn a_job_is_posted_as_the_contract_says_and_its_result_is_stored() {
@@ -44,12 +44,14 @@ async fn a_job_is_posted_as_the_contract_says_and_its_result_is_stored() {
 struct Row {
     says: &'static str,
     answer: Answer,
+    /// What the endpoint's definition says besides.
+    endpoint: Value,
     state: &'static str,
     attempt: &'static str,
 }
 
 fn row(says: &'static str, answer: Answer, state: &'static str, attempt: &'static str) -> Row {
-    Row { says, answer, state, attempt }
+    Row { says, answer, endpoint: json!({}), state, attempt }
 }
 
 fn spoken(outcome: &str) -> Answer {
@@ -65,6 +67,7 @@ fn rows() -> Vec<Row> {
             "completed",
             "completed:responded:201:",
         ),
+        row("done, 203", Answer::status(203).body("hi"), "completed", "completed:responded:203:"),
         row("done, 204", Answer::status(204), "completed", "completed:responded:204:"),
         row(
             "accepted",
@@ -112,15 +115,33 @@ fn rows() -> Vec<Row> {
     for status in [400, 413, 414, 415, 422, 431, 451, 489, 501, 418] {
         rows.push(row("give up", Answer::status(status), "dead", "dead"));
     }
-    for status in [301, 302, 307, 308, 401, 403, 404, 405] {
+    for status in [206, 300, 301, 302, 304, 307, 308, 401, 403, 404, 405] {
         rows.push(row(
             "wrong endpoint",
             Answer::status(status).header("location", "/elsewhere"),
             "scheduled",
-            "retried",
+            "retried:responded",
         ));
     }
+    rows.extend(rows_of_endpoints());
     rows
+}
+
+/// Rows that the endpoint's definition decides.
+fn rows_of_endpoints() -> Vec<Row> {
+    let spoken = |status| Answer::status(status).header("posthaste-protocol", "1");
+    let sdk = |says, answer, state, attempt| Row { endpoint: json!({"sdk": true}), ..row(says, answer, state, attempt) };
+    let map = json!({"status_map": {"404": "fail"}});
+    let mapped = |says, answer, state, attempt| Row { endpoint: map.clone(), ..row(says, answer, state, attempt) };
+    vec![
+        sdk("not the sdk, 200", Answer::status(200), "scheduled", "retried:responded:200:not_sdk"),
+        sdk("not the sdk, 202", Answer::status(202), "scheduled", "retried:responded:202:not_sdk"),
+        sdk("not the sdk, 204", Answer::status(204), "scheduled", "retried:responded:204:not_sdk"),
+        sdk("the sdk, done", spoken(200), "completed", "completed:responded:200:"),
+        sdk("no 2xx, sdk or not", Answer::status(422), "dead", "dead:responded:422:http_422"),
+        mapped("mapped", Answer::status(404), "dead", "dead:responded:404:http_404"),
+        mapped("not mapped", Answer::status(405), "scheduled", "retried:responded:405:http_405"),
+    ]
 }
 
 #[tokio::test]
@@ -128,14 +149,15 @@ async fn every_row_of_the_answer_table_ends_as_the_contract_says() {
     // One endpoint a row: what five jobs say together is another test's story.
     let (db, function, mut connection) = scene(json!({})).await;
     // Retries come long after the test has looked.
-    let once = json!({"retry": {"policy": "constant", "base_ms": 600_000}});
+    let once = json!({"policy": "constant", "base_ms": 600_000});
     let rows = rows();
     let mut jobs = Vec::new();
     for (n, row) in rows.iter().enumerate() {
         let kind = format!("row{n}");
         function.on(&kind, [row.answer.clone()]);
-        crate::fleet::put_endpoint(&mut connection, &format!("e{n}"), &function.url("/f"), &[&kind], once.clone())
-            .await;
+        let mut more = row.endpoint.clone();
+        more["retry"] = once.clone();
+        put_endpoint(&mut connection, &format!("e{n}"), &function.url("/f"), &[&kind], more).await;
         jobs.push(sql::enqueue(&mut connection, &format!("kind => '{kind}'")).await);
     }
     let dispatcher = Running::start(&db, 64);

@@ -55,6 +55,29 @@ async fn an_endpoint_that_hangs_does_not_hold_the_others() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_was_fast_and_hangs_leaves_permits_to_the_others() {
+    let (db, function, mut connection) = scene(json!({})).await;
+    put_endpoint(&mut connection, "fast", &function.url("/fast"), &["fast"], json!({"concurrency": 4})).await;
+    let dispatcher = Running::start(&db, 32);
+    sql::run(&mut connection, "select posthaste.enqueue('fast') from generate_series(1, 500)").await;
+    until(&mut connection, "select count(*) = 500 from posthaste.attempt where outcome = 'completed'").await;
+    let gate = Gate::default();
+    function.on("/fast", [Answer::status(204).when(&gate)]);
+    sql::run(&mut connection, "select posthaste.enqueue('fast') from generate_series(1, 200)").await;
+    function.requests(504).await;
+    sql::run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 50)").await;
+    until(&mut connection, "select count(*) = 550 from posthaste.attempt where outcome = 'completed'").await;
+    // What was claimed ahead of the slots that hang goes back, and is not claimed again and again.
+    until(&mut connection, "select coalesce(sum(cardinality(job_ids)), 0) <= 64 from posthaste.lease").await;
+    gate.open();
+    until(&mut connection, "select count(*) = 750 from posthaste.attempt where outcome = 'completed'").await;
+    let most = "select count(*) from posthaste.attempt where outcome = 'released' group by job_id order by 1 desc limit 1";
+    let most = sql::number(&mut connection, &format!("select coalesce(({most}), 0)")).await;
+    assert!(most <= 2, "a job was given back {most} times");
+    dispatcher.stop().await;
+}
+
+#[tokio::test]
 async fn a_poison_row_delays_only_itself() {
     let (db, function, mut connection) = scene(json!({})).await;
     // Nothing that the door lets through does this; a row written around it does.
