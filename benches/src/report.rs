@@ -1,5 +1,7 @@
 //! The report: `docs/reference/benchmark.md`.
 
+#![expect(clippy::format_push_string, reason = "some lines of a report, written once")]
+
 use crate::{
     figure::{
         Figure,
@@ -68,22 +70,22 @@ pub fn write(found: &Findings) -> String {
     text.push_str(&latencies(found));
     text.push_str("\n## Machine and settings\n\n| | |\n|---|---|\n");
     for (name, value) in &found.settings {
-        text.push_str(&format!("| {name} | {value} |\n"));
+        text.extend([format!("| {name} | {value} |\n")]);
     }
-    text.push_str(&format!(
+    text.extend([format!(
         "| Dispatcher | {} |\n",
         if dispatcher::product().is_some() {
             "`posthaste dispatcher`"
         } else {
             "`posthaste_dispatcher::run` in a role of `bench`"
         }
-    ));
-    text.push_str(&format!(
+    )]);
+    text.extend([format!(
         "| Awa | {} |\n",
         if peer::program().is_some() { "0.6.9, HTTP worker, sync" } else { "not built: its figures are missing" }
-    ));
+    )]);
     for error in &found.errors {
-        text.push_str(&format!("\nFailed: {error}\n"));
+        text.extend([format!("\nFailed: {error}\n")]);
     }
     text
 }
@@ -305,7 +307,7 @@ fn drains(found: &Findings) -> String {
             show(|one| one.dead),
             show(|one| one.strangers),
         ];
-        text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
+        text.extend([format!("| {name} | {} |\n", cells.join(" | "))]);
     }
     text
 }
@@ -331,13 +333,11 @@ fn latencies(found: &Findings) -> String {
             show(|one| one.late),
             show(|one| one.strangers),
         ];
-        text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
+        text.extend([format!("| {name} | {} |\n", cells.join(" | "))]);
     }
     if let Some(bare) = each(&found.enqueued, |one| one.bare).median() {
-        text.push_str(&format!(
-            "\nA bare two-row insert on one connection made {} rows/s in the same minutes.\n",
-            number(bare)
-        ));
+        text +=
+            &format!("\nA bare two-row insert on one connection made {} rows/s in the same minutes.\n", number(bare));
     }
     text
 }

@@ -136,9 +136,8 @@ mod tests {
         let text = String::from_utf8(keys().open(&sealed, "pdf").unwrap().to_vec()).unwrap();
         let old = secret(1).to_string_secret();
         let old = old.as_str();
-        let shape = format!(
-            r#"[{{"secret":"{TEXT}","until":null}},{{"secret":"{old}","until":"2027-01-16T08:00:00Z"}}]"#
-        );
+        let shape =
+            format!(r#"[{{"secret":"{TEXT}","until":null}},{{"secret":"{old}","until":"2027-01-16T08:00:00Z"}}]"#);
         assert_eq!(text, shape);
         let opened = SigningSecrets::open(&keys(), "pdf", &sealed).unwrap();
         assert_eq!(active(&opened, NOW), active(&secrets, NOW));

@@ -97,15 +97,15 @@ async fn lane_loop(
 ) -> anyhow::Result<Vec<f64>> {
     let (args, total) = (job::args(), rate * seconds);
     let mut own = Vec::new();
-    let mut late = Vec::new();
+    let mut delays = Vec::new();
     for n in (lane..total).step_by(usize::try_from(LANES)?) {
         let due = begin + Duration::from_nanos(n * 1_000_000_000 / rate);
         sleep_until(due).await;
-        late.push(due.elapsed().as_secs_f64() * 1e3);
+        delays.push(due.elapsed().as_secs_f64() * 1e3);
         own.push(enqueue(&mut connection, &kind, &args).await?);
     }
     stamps.lock().await.append(&mut own);
-    Ok(late)
+    Ok(delays)
 }
 
 async fn tell(stamps: &Stamps) -> anyhow::Result<()> {

@@ -130,7 +130,8 @@ fn rows() -> Vec<Row> {
 /// Rows that the endpoint's definition decides.
 fn rows_of_endpoints() -> Vec<Row> {
     let spoken = |status| Answer::status(status).header("posthaste-protocol", "1");
-    let sdk = |says, answer, state, attempt| Row { endpoint: json!({"sdk": true}), ..row(says, answer, state, attempt) };
+    let sdk =
+        |says, answer, state, attempt| Row { endpoint: json!({"sdk": true}), ..row(says, answer, state, attempt) };
     let map = json!({"status_map": {"404": "fail"}});
     let mapped = |says, answer, state, attempt| Row { endpoint: map.clone(), ..row(says, answer, state, attempt) };
     vec![

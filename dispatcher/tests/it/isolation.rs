@@ -71,7 +71,8 @@ async fn an_endpoint_that_was_fast_and_hangs_leaves_permits_to_the_others() {
     until(&mut connection, "select coalesce(sum(cardinality(job_ids)), 0) <= 64 from posthaste.lease").await;
     gate.open();
     until(&mut connection, "select count(*) = 750 from posthaste.attempt where outcome = 'completed'").await;
-    let most = "select count(*) from posthaste.attempt where outcome = 'released' group by job_id order by 1 desc limit 1";
+    let most =
+        "select count(*) from posthaste.attempt where outcome = 'released' group by job_id order by 1 desc limit 1";
     let most = sql::number(&mut connection, &format!("select coalesce(({most}), 0)")).await;
     assert!(most <= 2, "a job was given back {most} times");
     dispatcher.stop().await;
