@@ -124,6 +124,7 @@ fn sample(line: &str) -> Option<(&str, Labels<'_>, f64)> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::float_cmp, reason = "whole numbers")]
     #[test]
     fn counters_are_summed_by_outcome_and_answer() {
         let counted = Counted::read(

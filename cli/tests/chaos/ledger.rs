@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::function::Function;
 
 /// How long the last rescue and its retries may take.
-const SETTLES_WITHIN: Duration = Duration::from_secs(120);
+const SETTLES_WITHIN: Duration = Duration::from_mins(2);
 
 /// What happened.
 pub struct Report {

@@ -3,6 +3,8 @@
 //! Every acknowledged job must end exactly once, and nothing stale may be accepted. Executions that happened twice are
 //! counted, and each must be explained by a recorded run. `POSTHASTE_CHAOS_JOBS` sets the size (10,000).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the lint's exception covers test functions only")]
+
 mod fleet;
 mod function;
 mod ledger;
