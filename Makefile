@@ -9,8 +9,7 @@ SHELL := /bin/bash
 ARGS ?=
 PYTHON ?= python3
 TOOLCHAIN := need() { command -v cargo >/dev/null || { \
-	echo "cargo is missing. Install Rust 1.95 or newer from https://rustup.rs (no system packages but a C linker):" >&2; \
-	echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2; exit 1; }; \
+	echo "cargo is missing: install Rust 1.95 or newer with rustup" >&2; exit 1; }; \
 	command -v cc >/dev/null || { echo "a C linker (cc) is missing: apt-get install gcc libc6-dev, or xcode-select --install" >&2; exit 1; }; }; need
 
 help: ## List the targets
@@ -19,7 +18,7 @@ help: ## List the targets
 run: ## Run everything on this machine: Postgres, API, dispatcher, samples, a live view (ARGS='--once')
 	@$(TOOLCHAIN)
 	@[ -x $${CARGO_TARGET_DIR:-target}/debug/posthaste ] || echo "building posthaste: the first build takes some minutes, later ones seconds" >&2
-	@cargo build --quiet --bin posthaste
+	@if [ -x $${CARGO_TARGET_DIR:-target}/debug/posthaste ]; then cargo build --quiet --bin posthaste; else cargo build --bin posthaste; fi
 	@exec $${CARGO_TARGET_DIR:-target}/debug/posthaste dev $(ARGS)
 
 test: check unit ## Everything that CI runs: check, then all tests
@@ -36,12 +35,9 @@ lint:
 docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
+# Plain cargo: one Postgres then serves all tests of a binary; a process per test would start one each.
 unit:
-	@if command -v cargo-nextest >/dev/null; then \
-		cargo nextest run --workspace --locked && cargo test --workspace --doc --locked; \
-	else \
-		cargo test --workspace --locked; \
-	fi
+	cargo test --workspace --locked
 
 examples:
 	@if command -v $(PYTHON) >/dev/null; then \

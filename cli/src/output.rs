@@ -60,9 +60,13 @@ fn stderr_colours() -> bool {
     !PLAIN.load(Ordering::Relaxed) && io::stderr().is_terminal()
 }
 
-/// A line of data. A reader that has gone away (`| head`) wants no more, so nothing is said about it.
+/// A line of data. A reader that has gone away (`| head`) wants no more: the command ends, and says nothing about it.
 pub fn data(line: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}")
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
 }
 
 /// Data as one line of JSON.

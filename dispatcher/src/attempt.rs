@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, debug_span, info, warn};
 
 use crate::{
-    breaker::Consequence,
+    breaker::{Consequence, State},
     completer::Ended,
     context::Context,
     egress::{Answer, SendError},
@@ -212,24 +212,28 @@ fn judge(
         }
     };
     let now = Instant::now();
-    let (consequence, others_succeed) = target.gate.health(|health| {
-        let others_succeed = health.others_succeed(now);
-        (health.record(verdict, run.job_id, now), others_succeed)
+    let (consequence, others_succeed, probed) = target.gate.health(|health| {
+        let (others_succeed, probed) = (health.others_succeed(now), health.state() == State::HalfOpen);
+        (health.record(verdict, run.job_id, now), others_succeed, probed)
     });
     if let Outcome::Throttled { charged, .. } = &mut outcome {
         *charged = run.spent.uncounted >= THROTTLES_BEFORE_CHARGE && others_succeed;
     }
-    announce(context, target, consequence);
+    announce(context, target, consequence, probed);
     outcome
 }
 
-fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence) {
+fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence, probed: bool) {
     let name = target.name.as_str();
     match consequence {
         Consequence::None => {}
         Consequence::Opened => {
             target.gate.shut();
-            warn!(endpoint.name = name, "breaker opened: its jobs stay available");
+            if probed {
+                debug!(endpoint.name = name, "the probe failed: the breaker stays open");
+            } else {
+                warn!(endpoint.name = name, "breaker opened: its jobs stay available");
+            }
         }
         Consequence::Closed => info!(endpoint.name = name, "breaker closed"),
         Consequence::Shrunk(limit) => info!(endpoint.name = name, limit, "endpoint is overloaded: sending less"),

@@ -61,11 +61,14 @@ fn cancel(context: &Context, jobs: &[i64]) {
 struct Report<'a> {
     in_flight: usize,
     capacity: usize,
-    endpoints: std::collections::BTreeMap<&'a str, EndpointReport>,
+    endpoints: std::collections::BTreeMap<&'a str, EndpointReport<'a>>,
 }
 
 #[derive(Serialize)]
-struct EndpointReport {
+struct EndpointReport<'a> {
+    /// Why this dispatcher cannot use the endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unusable: Option<&'a str>,
     breaker: &'static str,
     in_flight: usize,
     limit: usize,
@@ -82,12 +85,17 @@ fn state(context: &Context) -> String {
         });
         let in_flight = target.gate.open();
         gauges(context, &target.name, state, limit, in_flight);
-        (target.name.as_str(), EndpointReport { breaker: state.as_str(), in_flight, limit, misconfigured })
+        let report = EndpointReport { unusable: None, breaker: state.as_str(), in_flight, limit, misconfigured };
+        (target.name.as_str(), report)
+    });
+    let unusable = routes.unusable.iter().map(|(name, reason)| {
+        let unusable = Some(reason.as_str());
+        (name.as_str(), EndpointReport { unusable, breaker: "closed", in_flight: 0, limit: 0, misconfigured: false })
     });
     let report = Report {
         in_flight: context.permits.in_flight(),
         capacity: context.permits.capacity(),
-        endpoints: endpoints.collect(),
+        endpoints: endpoints.chain(unusable).collect(),
     };
     serde_json::to_string(&report).unwrap_or_else(|_| "{}".to_owned())
 }

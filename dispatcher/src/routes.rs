@@ -42,6 +42,8 @@ pub struct Routes {
     pub open: Vec<Route>,
     /// The target of each lane that has one.
     by_lane: HashMap<i32, Arc<Target>>,
+    /// Endpoints that this process cannot use, and why.
+    pub unusable: HashMap<String, String>,
     /// Every target, for the heartbeat.
     pub targets: HashMap<String, Arc<Target>>,
 }
@@ -65,17 +67,23 @@ impl Routes {
         let (lanes, rows) = session
             .call(async |connection| Ok((lane::lanes(connection).await?, endpoint::endpoints(connection).await?)))
             .await?;
-        let mut targets = HashMap::new();
+        let (mut targets, mut unusable) = (HashMap::new(), HashMap::new());
         for row in rows {
             let gate = before.targets.get(&row.name).map(|target| Arc::clone(&target.gate));
             match Target::resolve(&row, keys, policy, metrics, gate, now) {
                 Ok(target) => {
                     targets.insert(target.name.clone(), Arc::new(target));
                 }
-                Err(error) => warn!(endpoint.name = error.name, reason = error.reason, "endpoint cannot be used here"),
+                Err(error) => {
+                    // Once per change, not at every look.
+                    if before.unusable.get(&error.name) != Some(&error.reason) {
+                        warn!(endpoint.name = error.name, reason = error.reason, "endpoint cannot be used here");
+                    }
+                    unusable.insert(error.name, error.reason);
+                }
             }
         }
-        Ok(Self::of(lanes, targets))
+        Ok(Self { unusable, ..Self::of(lanes, targets) })
     }
 
     /// Routes each lane: to the endpoint its jobs name, else to the one that takes their kind, else to the one that
@@ -106,6 +114,6 @@ impl Routes {
         let mut routes: Vec<Route> = routes.into_values().collect();
         routes.sort_by(|a, b| a.target.name.cmp(&b.target.name));
         let lanes = lanes.into_iter().map(|lane| (lane.lane_id, Arc::new(lane))).collect();
-        Self { lanes, open: routes, by_lane, targets }
+        Self { lanes, open: routes, by_lane, unusable: HashMap::new(), targets }
     }
 }

@@ -28,6 +28,8 @@ pub enum Reason {
     EndpointPaused,
     /// No dispatcher has been heard for 15 s.
     NoDispatcher,
+    /// No dispatcher can use its endpoint: an address that is refused, a reference that cannot be read.
+    EndpointUnusable,
     /// Every dispatcher has stopped asking its endpoint for a while, after too many failures.
     BreakerOpen,
     /// Its endpoint has as many requests as it may have at once.
@@ -71,6 +73,7 @@ struct EndpointState {
     in_flight: u64,
     limit: Option<u64>,
     misconfigured: bool,
+    unusable: Option<String>,
 }
 
 /// What was read.
@@ -189,6 +192,10 @@ impl Facts {
         }
         if self.alive == 0 {
             return (Reason::NoDispatcher, "no dispatcher has been heard for 15 s; start one".to_owned());
+        }
+        if self.all_say(|state| state.unusable.is_some()) {
+            let why = self.states.iter().find_map(|state| state.unusable.clone()).unwrap_or_default();
+            return (Reason::EndpointUnusable, format!("no dispatcher can use endpoint {endpoint}: {why}"));
         }
         // One dispatcher that can take it is enough.
         if self.all_say(|state| state.breaker == "open") {

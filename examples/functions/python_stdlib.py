@@ -64,7 +64,11 @@ class Function(BaseHTTPRequestHandler):
             self.answer(401, {}, {"error": "not signed by Posthaste"})
             return
         envelope = json.loads(body)
-        self.answer(*handle(envelope["job"], envelope["args"]))
+        try:
+            answer = handle(envelope["job"], envelope["args"])
+        except Exception as error:  # a 500 tells more than a broken connection: Posthaste tries again
+            answer = 500, {}, {"error": repr(error)}
+        self.answer(*answer)
 
     def answer(self, status: int, headers: dict[str, str], value: object) -> None:
         body = json.dumps(value).encode()

@@ -199,7 +199,7 @@ pub struct Explanation {
     id: String,
     state: State,
     /// `ended`, `running`, `scheduled`, `endpoint_missing`, `no_endpoint_for_kind`, `endpoint_paused`, `no_dispatcher`,
-    /// `breaker_open`, `endpoint_busy`, `behind_others` or `next`.
+    /// `endpoint_unusable`, `breaker_open`, `endpoint_busy`, `behind_others` or `next`.
     reason: String,
     /// The same, as a sentence.
     detail: String,

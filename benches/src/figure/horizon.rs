@@ -40,7 +40,7 @@ pub async fn drain(rig: &mut Rig, count: usize, pinned: bool) -> anyhow::Result<
         drain::until_seen(rig, seen + (count * part / PARTS) as u64).await?;
         marks.push(claims(dispatcher.port).await?);
     }
-    database.until_zero("select count(*) from posthaste.lease").await?;
+    database.until_zero(&drain::ended(count)).await?;
     #[expect(clippy::cast_precision_loss, reason = "a few hundred thousand jobs")]
     let rate = count as f64 / began.elapsed().as_secs_f64();
     let claim_p99_ms = p99(dispatcher.port).await?;

@@ -5,7 +5,7 @@ use std::fs;
 /// One clock tick, microseconds (100 a second on every Linux that Postgres runs on).
 const TICK_US: f64 = 10_000.0;
 
-/// What one line of /proc/<pid>/stat says.
+/// What one line of `/proc/<pid>/stat` says.
 struct Stat {
     parent: u32,
     /// User and system, ticks.

@@ -21,6 +21,8 @@ pub struct Database {
     pub url: String,
     /// Ours, for looking.
     pub connection: PgConnection,
+    /// How often we looked: commits that are not the product's.
+    looks: u32,
 }
 
 /// The server's counters at one moment.
@@ -39,7 +41,7 @@ pub struct Counters {
 impl Database {
     /// Connects.
     pub async fn open(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { url: url.to_owned(), connection: PgConnection::connect(url).await? })
+        Ok(Self { url: url.to_owned(), connection: PgConnection::connect(url).await?, looks: 0 })
     }
 
     /// Runs statements.
@@ -51,17 +53,19 @@ impl Database {
     /// One number.
     pub async fn number(&mut self, sql: &str) -> anyhow::Result<f64> {
         let sql = format!("select ({sql})::float8");
+        self.looks += 1;
         Ok(sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut self.connection).await?)
     }
 
     /// The counters now, once the backends of all others that have left are gone and have said what they did.
     pub async fn counters(&mut self) -> anyhow::Result<Counters> {
+        sqlx::query("select pg_stat_force_next_flush()").execute(&mut self.connection).await?;
         let read = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, (select wal_fpi from pg_stat_wal)::float8, \
             (select xact_commit from pg_stat_database where datname = current_database())::float8, \
             (select sum(n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname not like 'pg_temp%')::float8";
         let (wal, images, commits, dead): (f64, f64, f64, Option<f64>) =
             sqlx::query_as(read).persistent(false).fetch_one(&mut self.connection).await?;
-        Ok(Counters { wal, images, commits, dead: dead.unwrap_or(0.0) })
+        Ok(Counters { wal, images, commits: commits - f64::from(self.looks), dead: dead.unwrap_or(0.0) })
     }
 
     /// Waits until nobody else is connected, so that every backend has reported its statistics.
