@@ -1,8 +1,8 @@
 //! REST for producers and operators.
 //!
-//! A request passes `router` (trace, metrics, panics, keys), then its handler in [`route`], which reads the body,
-//! runs one engine verb in a task of its own and writes the answer. Single enqueues go through [`group_commit`];
-//! long-polls through [`wait`]. Every error is [`error::ApiError`].
+//! A request passes `router` (trace, metrics, panics, keys), then its handler in `route`, which reads the body,
+//! runs one engine verb in a task of its own and writes the answer. Single enqueues go through `group_commit`;
+//! long-polls through `wait`. Every error is `error::ApiError`.
 
 mod answer;
 mod auth;
