@@ -34,8 +34,9 @@ use crate::{
     sleeper, sweeper,
 };
 
-/// Completers: while one waits for its commit, the other writes.
-const COMPLETERS: usize = 2;
+/// Completers. A second one, to write while the first waits for its commit, was measured to halve the batches: 0.029
+/// instead of 0.019 commits a job, and no more jobs a second.
+const COMPLETERS: usize = 1;
 /// How long the last ends may take to be written after the hard stop.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 

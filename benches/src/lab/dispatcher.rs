@@ -27,6 +27,13 @@ pub fn product() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
+/// Brings the schema up to date, by the same binary that will dispatch.
+pub async fn migrate(database: &mut Database) -> anyhow::Result<()> {
+    let Some(program) = product() else { return database.migrate().await };
+    let variables = [("POSTHASTE_DATABASE_URL", database.url.as_str())];
+    Party::program(&program.to_string_lossy(), &["migrate"], &variables)?.dismiss().await
+}
+
 impl Dispatcher {
     /// Starts one with default settings and does not wait for it.
     pub fn spawn(database: &Database) -> anyhow::Result<Self> {

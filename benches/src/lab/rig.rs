@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use posthaste_service::postgres::{Cluster, ClusterOptions, cache_dir, fetch, find_binaries};
 
-use super::{cpu, database::Database, party::Party};
+use super::{cpu, database::Database, dispatcher, party::Party};
 
 const TEMPLATE: &str = "bench_template";
 
@@ -39,7 +39,7 @@ impl Rig {
     async fn make_template(&mut self) -> anyhow::Result<()> {
         self.admin().await?.run(&format!("create database {TEMPLATE}")).await?;
         let mut template = Database::open(&self.cluster.url(TEMPLATE)).await?;
-        template.migrate().await?;
+        dispatcher::migrate(&mut template).await?;
         let url = |path: &str| format!("http://127.0.0.1:{}/{path}", self.port);
         template.put_endpoint("bench", &url("job"), None).await?;
         template.put_endpoint("wide", &url("job"), Some(512)).await?;
