@@ -91,7 +91,7 @@ async fn drains(options: &Options, rig: &mut Rig, found: &mut Findings) {
     if !["T1", "T2", "T3", "T10"].iter().any(|id| options.wants(id)) {
         return;
     }
-    let (count, errors) = (if rig.quick { 20_000 } else { 50_000 }, &mut found.errors);
+    let (count, errors) = (50_000, &mut found.errors);
     keep(&mut found.bare, errors, "bare loop", drain::bare(rig, count * 2)).await;
     keep(&mut found.default, errors, "drain, default", drain::ours(rig, "bench", count, 1)).await;
     if peer::program().is_some() {

@@ -62,7 +62,7 @@ async fn enqueue(connection: &mut PgConnection, kind: &str, args: &str) -> anyho
 }
 
 /// Connections of the open loop: enough that a slow commit delays only itself.
-const LANES: u64 = 8;
+const LANES: u64 = 16;
 
 async fn steady(url: &str, kind: &str, rate: u64, seconds: u64) -> anyhow::Result<()> {
     let stamps = Stamps::default();
@@ -87,7 +87,7 @@ async fn steady(url: &str, kind: &str, rate: u64, seconds: u64) -> anyhow::Resul
     tell(&stamps).await
 }
 
-/// Every eighth job of the schedule; returns by how many milliseconds each was late.
+/// One job in sixteen of the schedule; returns by how many milliseconds each was late.
 async fn lane_loop(
     mut connection: PgConnection,
     kind: String,
