@@ -49,7 +49,7 @@ async fn measure(rig: &mut Rig, start: impl FnOnce(&str) -> anyhow::Result<Party
     database.until_zero(&format!("select {} - count(*) from posthaste.attempt", commits.len() + 1)).await?;
     let used = read(rig) - before;
     let busy = cpu::machine_us() - machine - used - cpu::process_us(producer.pid);
-    let strangers = busy / began.elapsed().as_secs_f64() / 2e6 * 100.0;
+    let strangers = busy.max(0.0) / began.elapsed().as_secs_f64() / 2e6 * 100.0;
     producer.dismiss().await?;
     let posts = posts(rig).await?;
     let ends = ends(&mut database).await?;
