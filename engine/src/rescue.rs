@@ -8,7 +8,7 @@ use crate::{
     claim::Lease,
     finalize::{EndedBy, RunEnd, finalize},
     floor::Scan,
-    lifecycle::{self, Next, Outcome, Policy, Recorded, Spent, Transition},
+    lifecycle::{self, Outcome, Policy, Spent, Transition},
     retry::RetryPolicy,
 };
 
@@ -158,10 +158,7 @@ pub async fn release_unknown(
     for (run, fact) in held.iter().zip(facts) {
         let Some((scan, max_attempts)) = fact else { continue };
         let policy = Policy { max_attempts, retry: RetryPolicy::default() };
-        let mut transition = lifecycle::decide(Outcome::Released, run.spent, &policy, 0.0);
-        if let Transition { recorded: Recorded::Released, next: Next::Again { uncounted, .. }, .. } = &mut transition {
-            *uncounted = (*uncounted).max(1);
-        }
+        let transition = lifecycle::decide(Outcome::Released, run.spent, &policy, 0.0);
         ends.push(run.end(scan, transition, run.attempt().saturating_sub(1), None));
     }
     let released = finalize(&mut tx, &ends, EndedBy::Dispatcher, &ids).await?.len();

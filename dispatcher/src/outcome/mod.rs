@@ -90,13 +90,6 @@ pub enum Verdict {
     Neutral,
 }
 
-impl Verdict {
-    /// Whether the breaker counts it as a failure.
-    pub const fn is_breaker_failure(self) -> bool {
-        matches!(self, Self::Failure5xx | Self::Misconfigured | Self::NotSent | Self::Unknown)
-    }
-}
-
 /// Reads an answer by the table of the contract. Which wins: `posthaste-outcome`, Lambda's function error,
 /// the `sdk` promise, the endpoint's status map, the platform's throttling, the status.
 pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Outcome, Verdict) {
