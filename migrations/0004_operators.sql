@@ -2,8 +2,8 @@
 
 -- The finalize, for SQL. Its text is engine/src/sql/finalize.sql, the one that the engine prepares too.
 create function posthaste.finalize_v1(
-  bigint[], bigint[], bigint[], uuid[], text[], text[], smallint[], bigint[], integer[], integer[], text[], text[], text[],
-  text[], bigint[], integer[], smallint[], smallint[], smallint[], smallint[], timestamptz[], text, bigint[]
+  bigint[], bigint[], bigint[], uuid[], text[], text[], smallint[], bigint[], integer[], integer[], smallint[], text[], text[], text[],
+  bigint[], bigint[], text[], bigint[], integer[], smallint[], smallint[], smallint[], timestamptz[], text, bigint[]
 ) returns table (job_id bigint, run_lease bigint, notified bigint)
 language plpgsql as $finalize$
 #variable_conflict use_column
@@ -18,9 +18,9 @@ create function posthaste.end_run(
 ) returns boolean
 language sql as $$
   select count(*) = 1 from posthaste.finalize_v1(
-    array[p_job], array[p_run], array[p_lease], array[p_nonce], array[p_outcome], array[null::text], array[null::smallint],
-    array[null::bigint], array[null::integer], array[null::integer], array[null::text], array[p_code], array[p_message],
-    array[p_code], array[null::bigint], array[null::integer], array[null::smallint], array[p_attempt::smallint],
+    array[p_job], array[p_run], array[p_lease], array[p_nonce], array[p_outcome], array[null::text], array[null::smallint], array[null::bigint],
+    array[null::integer], array[null::integer], array[p_attempt::smallint], array[null::text], array[p_code], array[p_message],
+    array[p_job], array[p_run], array[p_code], array[null::bigint], array[null::integer], array[null::smallint],
     array[null::smallint], array[null::smallint], array[null::timestamptz], p_by, array[]::bigint[])
 $$;
 

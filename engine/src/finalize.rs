@@ -87,29 +87,31 @@ pub async fn finalize<E: Borrow<RunEnd>>(
     by: EndedBy,
     drained: &[i64],
 ) -> Result<Vec<(i64, i64)>, EngineError> {
-    let column = Columns::of(ends);
+    let Columns { run, follow } = Columns::of(ends);
     let rows = sqlx::query(include_str!("sql/finalize.sql"))
-        .bind(&column.job_ids)
-        .bind(&column.run_leases)
-        .bind(&column.lease_ids)
-        .bind(&column.nonces)
-        .bind(&column.outcomes)
-        .bind(&column.classes)
-        .bind(&column.http_statuses)
-        .bind(&column.ages_us)
-        .bind(&column.headers_us)
-        .bind(&column.bodies_us)
-        .bind(&column.results)
-        .bind(&column.error_codes)
-        .bind(&column.error_messages)
-        .bind(&column.reasons)
-        .bind(&column.delays_ms)
-        .bind(&column.lanes)
-        .bind(&column.priorities)
-        .bind(&column.attempts)
-        .bind(&column.failures)
-        .bind(&column.uncounted)
-        .bind(&column.uncounted_since)
+        .bind(&run.job_ids)
+        .bind(&run.run_leases)
+        .bind(&run.lease_ids)
+        .bind(&run.nonces)
+        .bind(&run.outcomes)
+        .bind(&run.classes)
+        .bind(&run.http_statuses)
+        .bind(&run.ages_us)
+        .bind(&run.headers_us)
+        .bind(&run.bodies_us)
+        .bind(&run.attempts)
+        .bind(&run.results)
+        .bind(&run.error_codes)
+        .bind(&run.error_messages)
+        .bind(&follow.job_ids)
+        .bind(&follow.run_leases)
+        .bind(&follow.reasons)
+        .bind(&follow.delays_ms)
+        .bind(&follow.lanes)
+        .bind(&follow.priorities)
+        .bind(&follow.failures)
+        .bind(&follow.uncounted)
+        .bind(&follow.uncounted_since)
         .bind(by.as_str())
         .bind(drained)
         .fetch_all(connection)
@@ -186,9 +188,16 @@ async fn owners(
     rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?))).collect()
 }
 
-/// The statement's parallel arrays.
+/// The statement's parallel arrays, in two groups.
 #[derive(Default)]
 struct Columns<'a> {
+    run: RunColumns<'a>,
+    follow: FollowColumns<'a>,
+}
+
+/// One element per run.
+#[derive(Default)]
+struct RunColumns<'a> {
     job_ids: Vec<i64>,
     run_leases: Vec<i64>,
     lease_ids: Vec<i64>,
@@ -199,14 +208,21 @@ struct Columns<'a> {
     ages_us: Vec<Option<i64>>,
     headers_us: Vec<Option<i32>>,
     bodies_us: Vec<Option<i32>>,
+    attempts: Vec<i16>,
     results: Vec<Option<&'a str>>,
     error_codes: Vec<Option<&'a str>>,
     error_messages: Vec<Option<&'a str>>,
+}
+
+/// One element per run that goes again or dies: few, where most complete.
+#[derive(Default)]
+struct FollowColumns<'a> {
+    job_ids: Vec<i64>,
+    run_leases: Vec<i64>,
     reasons: Vec<Option<&'a str>>,
     delays_ms: Vec<Option<i64>>,
     lanes: Vec<i32>,
     priorities: Vec<i16>,
-    attempts: Vec<i16>,
     failures: Vec<Option<i16>>,
     uncounted: Vec<Option<i16>>,
     uncounted_since: Vec<Option<DateTime<Utc>>>,
@@ -219,11 +235,14 @@ impl<'a> Columns<'a> {
         sorted.sort_unstable_by_key(|end| (end.job_id, end.run_lease));
         let mut columns = Self::default();
         for end in sorted {
-            columns.push(end);
+            columns.run.push(end);
+            columns.follow.push(end);
         }
         columns
     }
+}
 
+impl<'a> RunColumns<'a> {
     fn push(&mut self, end: &'a RunEnd) {
         self.job_ids.push(end.job_id);
         self.run_leases.push(end.run_lease);
@@ -235,15 +254,17 @@ impl<'a> Columns<'a> {
         self.ages_us.push(end.age_us);
         self.headers_us.push(end.headers_us);
         self.bodies_us.push(end.body_us);
+        self.attempts.push(end.attempt);
         self.results.push(end.transition.result.as_deref());
         self.error_codes.push(end.transition.error.as_ref().map(|error| error.code.as_ref()));
         self.error_messages.push(end.transition.error.as_ref().map(|error| error.message.as_str()));
-        self.lanes.push(end.scan.lane_id);
-        self.priorities.push(end.scan.priority);
-        self.attempts.push(end.attempt);
-        self.uncounted_since.push(end.uncounted_since);
+    }
+}
+
+impl<'a> FollowColumns<'a> {
+    fn push(&mut self, end: &'a RunEnd) {
         let (reason, delay, failures, uncounted) = match &end.transition.next {
-            Next::Completed | Next::Cancelled => (None, None, None, None),
+            Next::Completed | Next::Cancelled => return,
             Next::Dead { reason } => (Some(reason.as_ref()), None, None, None),
             Next::Again { delay, failures, uncounted, snoozing } => {
                 let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
@@ -251,10 +272,15 @@ impl<'a> Columns<'a> {
                 (None, Some(delay), Some(small(*failures)), Some(uncounted))
             }
         };
+        self.job_ids.push(end.job_id);
+        self.run_leases.push(end.run_lease);
         self.reasons.push(reason);
         self.delays_ms.push(delay);
+        self.lanes.push(end.scan.lane_id);
+        self.priorities.push(end.scan.priority);
         self.failures.push(failures);
         self.uncounted.push(uncounted);
+        self.uncounted_since.push(end.uncounted_since);
     }
 }
 

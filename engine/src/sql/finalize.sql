@@ -1,75 +1,83 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
 -- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v1 wraps it for SQL.
--- Parameters are parallel arrays, one element per run, at most one row per run; see engine/src/finalize.rs.
-with input as materialized (
-  select i.*
-  from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::smallint[], $8::bigint[],
-    $9::integer[], $10::integer[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::integer[],
-    $17::smallint[], $18::smallint[], $19::smallint[], $20::smallint[], $21::timestamptz[]
-  ) as i (
-    job_id, run_lease, lease_id, nonce, outcome, class, http_status, age_us,
-    headers_us, body_us, result, error_code, error_message, reason, delay_ms, lane_id,
-    priority, attempt, failures, uncounted, uncounted_since
-  )
+-- $1–$14 one element per run, at most one per run, sorted by (job, run) as the lock order asks; $15–$23 one per run that
+-- goes again or dies; $24 who ends them; $25 leases whose last runs these are; see engine/src/finalize.rs. `unnest` in
+-- the select list streams; in `from` each array would be stored first.
+with input as (
+  select
+    unnest($1::bigint[]) as job_id,
+    unnest($2::bigint[]) as run_lease,
+    unnest($3::bigint[]) as lease_id,
+    unnest($4::uuid[]) as nonce,
+    unnest($5::text[]) as outcome,
+    unnest($6::text[]) as class,
+    unnest($7::smallint[]) as http_status,
+    unnest($8::bigint[]) as age_us,
+    unnest($9::integer[]) as headers_us,
+    unnest($10::integer[]) as body_us,
+    unnest($11::smallint[]) as attempt,
+    unnest($12::text[]) as result,
+    unnest($13::text[]) as error_code,
+    unnest($14::text[]) as error_message
 ),
--- The lease is read without a lock: a nonce must match. No lease id: the caller took the row away in this transaction.
-held as materialized (
-  select i.*
-  from input i
-  where i.lease_id is null
-    or (i.lease_id, i.nonce) in (select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3::bigint[]))
+follow as materialized (
+  select
+    unnest($15::bigint[]) as job_id,
+    unnest($16::bigint[]) as run_lease,
+    unnest($17::text[]) as reason,
+    unnest($18::bigint[]) as delay_ms,
+    unnest($19::integer[]) as lane_id,
+    unnest($20::smallint[]) as priority,
+    unnest($21::smallint[]) as failures,
+    unnest($22::smallint[]) as uncounted,
+    unnest($23::timestamptz[]) as uncounted_since
 ),
--- Looked up only for runs that would go again, or that were dropped on request.
 cancels as materialized (
   select c.job_id, c.reason
   from posthaste.cancel_request c
-  where c.job_id = any (array(select h.job_id from held h where h.delay_ms is not null or h.outcome = 'cancelled'))
-),
--- A run that would go again although somebody asked to cancel the job ends here.
-decided as materialized (
-  select
-    h.job_id, h.run_lease, h.lease_id, h.http_status, h.age_us, h.headers_us, h.body_us, h.attempt, h.lane_id, h.priority,
-    h.failures, h.uncounted, h.class, h.reason,
-    -- Negative counts are snoozes. A release neither starts nor stops the clock.
-    case when h.outcome = 'released' then h.uncounted_since when h.uncounted <> 0 then coalesce(h.uncounted_since, now()) end
-      as uncounted_since,
-    case when c.job_id is null then h.outcome else 'cancelled' end as outcome,
-    case when c.job_id is null then h.error_code else 'cancelled' end as error_code,
-    case when c.job_id is null then h.error_message else coalesce(c.reason, h.error_message, '') end as error_message,
-    case when c.job_id is null then h.result end as result,
-    case when c.job_id is null then h.delay_ms end as delay_ms
-  from held h
-  left join cancels c on c.job_id = h.job_id
+  where c.job_id = any ($1) and (select exists (select from posthaste.cancel_request))
 ),
 ended as (
   insert into posthaste.attempt (
     job_id, run_lease, lease_id, started_at, outcome, class, ended_by, headers_us, body_us, attempt, http_status,
     error_code, error_message, result)
   select
-    d.job_id, d.run_lease, d.lease_id, now() - d.age_us * interval '1 microsecond', d.outcome::posthaste.outcome,
-    d.class::posthaste.class, $22::posthaste.ended_by, d.headers_us, d.body_us, d.attempt, d.http_status,
-    d.error_code, d.error_message, d.result::json
-  from decided d
-  order by d.job_id, d.run_lease
+    i.job_id, i.run_lease, i.lease_id, now() - i.age_us * interval '1 microsecond',
+    (case when c.job_id is null then i.outcome else 'cancelled' end)::posthaste.outcome,
+    i.class::posthaste.class, (select $24::posthaste.ended_by), i.headers_us, i.body_us, i.attempt, i.http_status,
+    case when c.job_id is null then i.error_code else 'cancelled' end,
+    case when c.job_id is null then i.error_message else coalesce(c.reason, i.error_message, '') end,
+    case when c.job_id is null then i.result end::json
+  from input i
+  -- A run that would go again although somebody asked to cancel the job ends here.
+  left join cancels c on c.job_id = i.job_id and i.outcome not in ('completed', 'dead')
+  -- The lease is read without a lock: its nonce must match. No lease id: the caller took the row away in this transaction.
+  where i.lease_id is null
+    or (i.lease_id, i.nonce) in (
+      select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3))
   on conflict do nothing
-  returning attempt.job_id, attempt.run_lease, attempt.outcome
+  returning attempt.job_id, attempt.run_lease, attempt.outcome, attempt.attempt, attempt.error_code, attempt.error_message
 ),
 -- What follows reads from ended, so that a loser has no follow-up and every seq is drawn with an xid.
 again as materialized (
-  select d.*
-  from (select * from decided where decided.delay_ms is not null) d
-  join ended e on e.job_id = d.job_id and e.run_lease = d.run_lease
+  select
+    f.job_id, f.run_lease + 1 as run_lease, f.delay_ms, f.lane_id, f.priority, f.failures, f.uncounted,
+    -- Negative counts are snoozes. A release neither starts nor stops the clock.
+    case when e.outcome = 'released' then f.uncounted_since when f.uncounted <> 0 then coalesce(f.uncounted_since, now()) end
+      as uncounted_since
+  from follow f
+  join ended e on e.job_id = f.job_id and e.run_lease = f.run_lease
+  where f.delay_ms is not null and e.outcome <> 'cancelled'
 ),
 readied as (
   insert into posthaste.ready (seq, job_id, run_lease, uncounted_since, lane_id, priority, failures, uncounted)
-  select nextval('posthaste.seq'), a.job_id, a.run_lease + 1, a.uncounted_since, a.lane_id, a.priority, a.failures, a.uncounted
+  select nextval('posthaste.seq'), a.job_id, a.run_lease, a.uncounted_since, a.lane_id, a.priority, a.failures, a.uncounted
   from again a
   where a.delay_ms = 0
 ),
 later as (
   insert into posthaste.scheduled (job_id, run_at, run_lease, uncounted_since, lane_id, priority, failures, uncounted)
-  select a.job_id, now() + a.delay_ms * interval '1 millisecond', a.run_lease + 1, a.uncounted_since, a.lane_id, a.priority,
+  select a.job_id, now() + a.delay_ms * interval '1 millisecond', a.run_lease, a.uncounted_since, a.lane_id, a.priority,
     a.failures, a.uncounted
   from again a
   where a.delay_ms > 0
@@ -79,11 +87,11 @@ buried as (
     job_id, created_at, run_lease, timeout_ms, attempt, max_attempts, priority, namespace, reason, queue, kind, endpoint,
     error_code, error_message, args, tags, metadata, headers)
   select
-    j.job_id, j.created_at, d.run_lease, j.timeout_ms, d.attempt, j.max_attempts, j.priority, j.namespace, d.reason,
-    l.queue, l.kind, l.endpoint, d.error_code, d.error_message, j.args, j.tags, j.metadata, j.headers
-  from (select * from decided where decided.outcome = 'dead') d
-  join ended e on e.job_id = d.job_id and e.run_lease = d.run_lease
-  join posthaste.job j on j.job_id = d.job_id
+    j.job_id, j.created_at, e.run_lease, j.timeout_ms, e.attempt, j.max_attempts, j.priority, j.namespace, f.reason,
+    l.queue, l.kind, l.endpoint, e.error_code, e.error_message, j.args, j.tags, j.metadata, j.headers
+  from (select * from follow where follow.reason is not null) f
+  join ended e on e.job_id = f.job_id and e.run_lease = f.run_lease and e.outcome = 'dead'
+  join posthaste.job j on j.job_id = f.job_id
   join posthaste.lane l on l.lane_id = j.lane_id
   on conflict on constraint dead_letter_pkey do nothing
 ),
@@ -96,7 +104,7 @@ granted as (
 -- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
 drained as (
   delete from posthaste.lease
-  where lease.ctid = any (array(select l.ctid from posthaste.lease l where l.lease_id = any ($23::bigint[]) for update skip locked))
+  where lease.ctid = any (array(select l.ctid from posthaste.lease l where l.lease_id = any ($25::bigint[]) for update skip locked))
 )
 select
   e.job_id,
@@ -106,8 +114,11 @@ select
   (select count(pg_notify('posthaste_done', p.ids))
    from (
      select string_agg(n.job_id::text, ',') as ids
-     from (select x.job_id, row_number() over () / 350 as part from ended x) n
+     from (
+       select x.job_id, row_number() over () / 350 as part
+       from ended x
+       where (select not pg_try_advisory_xact_lock_shared(28776, 2))
+     ) n
      group by n.part
-   ) p
-   where not pg_try_advisory_xact_lock_shared(28776, 2)) as notified
+   ) p) as notified
 from ended e
