@@ -115,41 +115,46 @@ pub async fn claim(
         .fetch_all(connection)
         .await?;
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let seen = Seen { snapshot_xmin: first.try_get(19)?, xid: first.try_get(20)? };
-    let lows: Vec<Option<i64>> = first.try_get(21)?;
-    let mut runs = rows.iter().map(|row| read(row, request.lease)).collect::<Result<Vec<_>, _>>()?;
+    let claimed_at: DateTime<Utc> = first.try_get(19)?;
+    let seen = Seen { snapshot_xmin: first.try_get(20)?, xid: first.try_get(21)? };
+    let lows: Vec<Option<i64>> = first.try_get(22)?;
+    let mut runs = rows.iter().map(|row| read(row, request.lease, claimed_at)).collect::<Result<Vec<_>, _>>()?;
     let lows: Vec<(Scan, Option<i64>)> = waiting.into_iter().zip(lows).collect();
     floors.learn(seen, &lows, runs.iter().map(|run| (run.scan, run.seq)));
     runs.sort_unstable_by_key(|run| (run.scan.priority, run.seq));
     Ok(runs.into_iter().map(Arc::new).collect())
 }
 
-fn read(row: &PgRow, lease: Lease) -> Result<ClaimedRun, EngineError> {
-    let uncounted_for: Option<i64> = row.try_get(8)?;
-    let age: i64 = row.try_get(18)?;
+/// Reads a run. JSON is taken as the text it is stored as, which sqlx calls another type.
+fn read(row: &PgRow, lease: Lease, claimed_at: DateTime<Utc>) -> Result<ClaimedRun, EngineError> {
+    let since = |time: DateTime<Utc>| (claimed_at - time).to_std().unwrap_or_default();
+    let uncounted: i16 = row.try_get(7)?;
+    let uncounted_since: Option<DateTime<Utc>> = row.try_get(3)?;
+    let created_at = row.try_get(8)?;
+    let expires_at: Option<DateTime<Utc>> = row.try_get(10)?;
     Ok(ClaimedRun {
         lease,
         seq: row.try_get(0)?,
         job_id: row.try_get(1)?,
         run_lease: row.try_get(2)?,
-        uncounted_since: row.try_get(3)?,
+        uncounted_since,
         scan: Scan { lane_id: row.try_get(4)?, priority: row.try_get(5)? },
         spent: Spent {
             failures: u32::try_from(row.try_get::<i16, _>(6)?).unwrap_or(0),
-            uncounted: u32::from(row.try_get::<i16, _>(7)?.unsigned_abs()),
-            snoozing: row.try_get::<i16, _>(7)? < 0,
-            uncounted_for: Duration::from_millis(uncounted_for.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)),
+            uncounted: u32::from(uncounted.unsigned_abs()),
+            snoozing: uncounted < 0,
+            uncounted_for: uncounted_since.map(since).unwrap_or_default(),
         },
-        created_at: row.try_get(9)?,
-        timeout_ms: row.try_get(10)?,
-        max_attempts: row.try_get(11)?,
-        args: row.try_get(12)?,
-        tags: row.try_get::<Option<Vec<String>>, _>(13)?.unwrap_or_default(),
-        metadata: row.try_get(14)?,
-        headers: row.try_get(15)?,
-        trace: row.try_get(16)?,
-        expired: row.try_get(17)?,
-        known_failures: row.try_get(22)?,
-        age: Duration::from_micros(u64::try_from(age).unwrap_or(0)),
+        created_at,
+        timeout_ms: row.try_get(11)?,
+        max_attempts: row.try_get(12)?,
+        args: row.try_get_unchecked(13)?,
+        tags: row.try_get::<Option<Vec<String>>, _>(14)?.unwrap_or_default(),
+        metadata: row.try_get_unchecked(15)?,
+        headers: row.try_get_unchecked(16)?,
+        trace: row.try_get(17)?,
+        expired: expires_at.is_some_and(|at| at <= claimed_at),
+        known_failures: row.try_get(18)?,
+        age: since(row.try_get::<Option<DateTime<Utc>>, _>(9)?.unwrap_or(created_at)),
     })
 }

@@ -20,11 +20,13 @@ claimed as materialized (
   where ready.ctid = any (array(select tid from candidates))
   returning seq, job_id, run_lease, uncounted_since, lane_id, priority, failures, uncounted
 ),
--- Belt and braces: a run that has ended is not started again, whoever left its row behind.
+-- Belt and braces: a run that has ended is not started again, whoever left its row behind. Nobody can have ended a first
+-- run whose row is here. A `case`, so that no plan joins the claim to all attempts.
 fresh as materialized (
   select c.*
   from claimed c
-  where not exists (select from posthaste.attempt a where a.job_id = c.job_id and a.run_lease = c.run_lease)
+  where case when c.run_lease = 1 then true else not exists (
+    select from posthaste.attempt a where a.job_id = c.job_id and a.run_lease = c.run_lease) end
 ),
 leased as (
   insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)
@@ -33,6 +35,7 @@ leased as (
   from fresh f
   having count(*) > 0
 )
+-- The last four are the same in every row; a sub-select computes them once.
 select
   f.seq,
   f.job_id,
@@ -42,28 +45,28 @@ select
   f.priority,
   f.failures,
   f.uncounted,
-  (extract(epoch from now() - f.uncounted_since) * 1000)::bigint as uncounted_for_ms,
   j.created_at,
+  j.run_at,
+  j.expires_at,
   j.timeout_ms,
   j.max_attempts,
-  j.args::text as args,
+  j.args,
   j.tags,
-  j.metadata::text as metadata,
-  j.headers::text as headers,
+  j.metadata,
+  j.headers,
   j.trace,
-  coalesce(j.expires_at <= now(), false) as expired,
-  (extract(epoch from now() - coalesce(j.run_at, j.created_at)) * 1000000)::bigint as age_us,
-  case when row_number() over () = 1 then pg_snapshot_xmin(pg_current_snapshot())::text::bigint end as snapshot_xmin,
-  case when row_number() over () = 1 then pg_current_xact_id_if_assigned()::text::bigint end as xid,
-  case when row_number() over () = 1 then array(
+  case when f.failures > 0 then (
+    select count(*) from posthaste.attempt a
+    where a.job_id = f.job_id and a.class = 'responded' and a.outcome = 'retried') else 0 end as known_failures,
+  now() as claimed_at,
+  (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) as snapshot_xmin,
+  (select pg_current_xact_id_if_assigned()::text::bigint) as xid,
+  array(
     select (
       select r.seq from posthaste.ready r
       where r.lane_id = w.lane_id and r.priority = w.priority and r.seq > w.floor
       order by r.seq limit 1)
     from unnest($9::integer[], $10::smallint[], $11::bigint[]) with ordinality as w (lane_id, priority, floor, n)
-    order by w.n) end as lows,
-  case when f.failures > 0 then (
-    select count(*) from posthaste.attempt a
-    where a.job_id = f.job_id and a.class = 'responded' and a.outcome = 'retried') else 0 end as known_failures
+    order by w.n) as lows
 from fresh f
 join posthaste.job j on j.job_id = f.job_id

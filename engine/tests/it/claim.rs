@@ -131,8 +131,9 @@ async fn a_row_whose_run_has_ended_is_dropped_and_not_started() {
     run(
         &mut connection,
         &format!(
-            "insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt)
-             values ({ended}, 1, 'cancelled', 'operator', 0)"
+            "update posthaste.ready set run_lease = 2 where job_id = {ended};
+             insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt)
+             values ({ended}, 1, 'retried', 'dispatcher', 1), ({ended}, 2, 'cancelled', 'operator', 1)"
         ),
     )
     .await;
