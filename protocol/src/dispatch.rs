@@ -61,9 +61,9 @@ pub struct DispatchJob<'a> {
 }
 
 /// A kind, queue or key that cannot be sent as a header; the text names the header. The database lets none through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the value of header {0} cannot be sent")]
-pub struct UnsendableHeader(&'static str);
+pub struct UnsendableHeader(HeaderName);
 
 /// Appends the request's body to `out`.
 pub fn body(format: Format, job: &DispatchJob, out: &mut Vec<u8>) {
@@ -109,15 +109,15 @@ pub fn headers(format: Format, job: &DispatchJob, out: &mut HeaderMap) -> Result
     out.reserve(16);
     out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     out.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    set_static(out, "posthaste-protocol", HeaderValue::from_static(PROTOCOL));
-    set_static(out, "posthaste-job-id", job.id.0.into());
-    set_text(out, "posthaste-kind", job.kind)?;
-    set_text(out, "posthaste-queue", job.queue)?;
-    set_static(out, "posthaste-attempt", job.attempt.into());
-    set_static(out, "posthaste-max-attempts", job.max_attempts.into());
-    set_static(out, "posthaste-run-lease", job.run_lease.into());
-    set_static(out, "posthaste-timeout-ms", job.timeout_ms.into());
-    set_text(out, "idempotency-key", job.idempotency_key)?;
+    set_value(out, const { HeaderName::from_static("posthaste-protocol") }, HeaderValue::from_static(PROTOCOL));
+    set_value(out, const { HeaderName::from_static("posthaste-job-id") }, job.id.0.into());
+    set_text(out, const { HeaderName::from_static("posthaste-kind") }, job.kind)?;
+    set_text(out, const { HeaderName::from_static("posthaste-queue") }, job.queue)?;
+    set_value(out, const { HeaderName::from_static("posthaste-attempt") }, job.attempt.into());
+    set_value(out, const { HeaderName::from_static("posthaste-max-attempts") }, job.max_attempts.into());
+    set_value(out, const { HeaderName::from_static("posthaste-run-lease") }, job.run_lease.into());
+    set_value(out, const { HeaderName::from_static("posthaste-timeout-ms") }, job.timeout_ms.into());
+    set_text(out, const { HeaderName::from_static("idempotency-key") }, job.idempotency_key)?;
     if format == Format::Cloudevents {
         cloudevents_headers(job, out)?;
     }
@@ -127,11 +127,11 @@ pub fn headers(format: Format, job: &DispatchJob, out: &mut HeaderMap) -> Result
 /// The CloudEvents attributes. `ce-id` is new for every run, because receivers may drop an id they have seen, and
 /// would drop the retry of a failure.
 fn cloudevents_headers(job: &DispatchJob, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
-    set_static(out, "ce-specversion", HeaderValue::from_static("1.0"));
-    set_text(out, "ce-id", &format!("{}.{}", job.id, job.run_lease))?;
-    set_text(out, "ce-source", &format!("/posthaste/queues/{}", job.queue))?;
-    set_text(out, "ce-type", job.kind)?;
-    set_text(out, "ce-time", &Rfc3339(job.enqueued_at).to_string())
+    set_value(out, const { HeaderName::from_static("ce-specversion") }, HeaderValue::from_static("1.0"));
+    set_text(out, const { HeaderName::from_static("ce-id") }, &format!("{}.{}", job.id, job.run_lease))?;
+    set_text(out, const { HeaderName::from_static("ce-source") }, &format!("/posthaste/queues/{}", job.queue))?;
+    set_text(out, const { HeaderName::from_static("ce-type") }, job.kind)?;
+    set_text(out, const { HeaderName::from_static("ce-time") }, &Rfc3339(job.enqueued_at).to_string())
 }
 
 /// Sets `webhook-id` (the idempotency key), `webhook-timestamp` and `webhook-signature` over `body`.
@@ -142,23 +142,30 @@ pub fn signature_headers(
     body: &[u8],
     out: &mut HeaderMap,
 ) -> Result<(), UnsendableHeader> {
-    set_text(out, "webhook-id", idempotency_key)?;
-    set_static(out, "webhook-timestamp", timestamp_unix.into());
-    set_text(out, "webhook-signature", &signature::sign(secrets, idempotency_key, timestamp_unix, body))
+    set_text(out, const { HeaderName::from_static("webhook-id") }, idempotency_key)?;
+    set_value(out, const { HeaderName::from_static("webhook-timestamp") }, timestamp_unix.into());
+    set_text(
+        out,
+        const { HeaderName::from_static("webhook-signature") },
+        &signature::sign(secrets, idempotency_key, timestamp_unix, body),
+    )
 }
 
 /// Sets `traceparent` to the attempt's span.
 pub fn trace_header(context: &TraceContext, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
-    set_text(out, "traceparent", &context.to_string())
+    set_text(out, const { HeaderName::from_static("traceparent") }, &context.to_string())
 }
 
-fn set_static(out: &mut HeaderMap, name: &'static str, value: HeaderValue) {
-    out.insert(HeaderName::from_static(name), value);
+// Names are made when this is compiled: making one at run time reads it byte by byte.
+fn set_value(out: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    out.insert(name, value);
 }
 
-fn set_text(out: &mut HeaderMap, name: &'static str, text: &str) -> Result<(), UnsendableHeader> {
-    let value = HeaderValue::from_str(text).map_err(|_| UnsendableHeader(name))?;
-    set_static(out, name, value);
+fn set_text(out: &mut HeaderMap, name: HeaderName, text: &str) -> Result<(), UnsendableHeader> {
+    match HeaderValue::from_str(text) {
+        Ok(value) => set_value(out, name, value),
+        Err(_) => return Err(UnsendableHeader(name)),
+    }
     Ok(())
 }
 
@@ -266,7 +273,10 @@ mod tests {
     fn a_kind_that_is_no_header_is_an_error() {
         let mut out = HeaderMap::new();
         let bad = DispatchJob { kind: "a\r\nb: c", ..job(&[]) };
-        assert_eq!(headers(Format::Raw, &bad, &mut out), Err(UnsendableHeader("posthaste-kind")));
+        assert_eq!(
+            headers(Format::Raw, &bad, &mut out),
+            Err(UnsendableHeader(HeaderName::from_static("posthaste-kind")))
+        );
     }
 
     #[test]
