@@ -30,8 +30,13 @@ use crate::{
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 /// A dispatcher that found nothing for this long sleeps: producers must wake it.
 const DROWSY: Duration = Duration::from_millis(40);
-/// How long a claim waits for more permits while few are free and many dispatches are open.
-const GATHER: Duration = Duration::from_millis(2);
+/// How long a claim waits for more permits while few are free and many dispatches are open; and how long while what is
+/// claimed ahead keeps every slot busy.
+const GATHER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
+/// How often it looks meanwhile: waking for each permit costs more than the claim of its run.
+const GLANCE: Duration = Duration::from_millis(1);
+/// A claim of so many runs waits for no more.
+const CLAIM_GOOD: usize = 128;
 /// How often each scan is read from 0, to count what lies below its floor.
 const AUDIT: Duration = Duration::from_secs(30);
 /// Up to so many routes are claimed without asking first which of them have work.
@@ -317,25 +322,37 @@ impl Claimer {
     /// There is work and no permit for it: waits for permits, and a little longer for more than a few.
     async fn gather(&self) -> bool {
         let context = &self.context;
-        let enough = (context.permits.capacity() / 4).clamp(1, 100);
-        let patience = tokio::time::sleep(GATHER);
-        tokio::pin!(patience);
-        let mut some = false;
+        tokio::select! {
+            () = context.permits.released.notified() => {}
+            // Perhaps for another endpoint, which has permits.
+            () = context.wake.notified() => return false,
+            // An open breaker, a shrunk limit: nothing is given back, time alone opens the way.
+            () = tokio::time::sleep(Duration::from_millis(100)) => return false,
+            () = context.shutdown.soft().cancelled() => return true,
+        }
+        let since = Instant::now();
         loop {
+            let (enough, stocked) = self.stock();
+            let patience = if stocked { GATHER.1 } else { GATHER.0 };
+            if enough || since.elapsed() >= patience {
+                return false;
+            }
             tokio::select! {
-                () = context.permits.released.notified() => {
-                    some = true;
-                    if context.permits.free() >= enough {
-                        return false;
-                    }
-                }
-                () = &mut patience, if some => return false,
-                // Perhaps for another endpoint, which has permits.
+                () = tokio::time::sleep(GLANCE) => {}
                 () = context.wake.notified() => return false,
-                // An open breaker, a shrunk limit: nothing is given back, time alone opens the way.
-                () = tokio::time::sleep(Duration::from_millis(100)) => return false,
                 () = context.shutdown.soft().cancelled() => return true,
             }
         }
+    }
+
+    /// Whether a hungry route has room for a good claim, and whether all of them have runs in hand for their next slots.
+    fn stock(&self) -> (bool, bool) {
+        let routes = self.context.routes.load();
+        let (now, free, capacity) = (Instant::now(), self.context.permits.free(), self.context.permits.capacity());
+        let mut gates =
+            routes.open.iter().filter(|route| self.hungry.contains(&route.target.name)).map(|r| &r.target.gate);
+        let good = CLAIM_GOOD.min(capacity / 4).max(1);
+        let enough = free >= good && gates.clone().any(|gate| gate.room(now, capacity) >= good);
+        (enough, gates.all(|gate| gate.is_stocked(now)))
     }
 }

@@ -19,8 +19,11 @@ use crate::{context::Context, permit::Permit};
 
 /// The most runs one finalize ends.
 const BATCH_MAX: usize = 500;
-/// How long a small batch waits for company while others are in flight.
-const LINGER: Duration = Duration::from_millis(1);
+/// How long a small batch waits for company while others are in flight; longer when so many are that all slots stay
+/// busy meanwhile.
+const LINGER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
+/// A batch of so many runs waits for no more.
+const BATCH_GOOD: usize = 128;
 /// How long a batch waits when Postgres is away, and a run that Postgres refuses before it is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -81,12 +84,14 @@ impl Completer {
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
             () = std::future::ready(()), if closing && !leftover => return false,
         }
-        let until = tokio::time::Instant::now() + LINGER;
-        while batch.len() < 64 && self.context.permits.in_flight() > batch.len() + 8 {
+        let crowded = self.context.permits.in_flight() > batch.len() + 2 * BATCH_GOOD;
+        let until = Instant::now() + if crowded { LINGER.1 } else { LINGER.0 };
+        while batch.len() < BATCH_GOOD && self.context.permits.in_flight() > batch.len() + 8 && Instant::now() < until {
+            // By the clock, not by the end: waking for each costs more than writing it.
+            tokio::time::sleep(LINGER.0).await;
             let room = BATCH_MAX - batch.len();
-            match tokio::time::timeout_at(until, ended.recv_many(batch, room)).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
+            if !ended.is_empty() {
+                ended.recv_many(batch, room).await;
             }
         }
         true
@@ -169,21 +174,30 @@ impl Completer {
 
     fn finished(&self, ends: &[Ended], settled: &[Settled], deleted: &[i64]) {
         self.context.leases.ended(ends, deleted);
+        // Most of a batch ends alike, and looking up a counter by three labels costs more than counting.
+        let mut alike: Vec<(OutcomeLabels, u64)> = Vec::new();
         for (one, settled) in ends.iter().zip(settled) {
-            self.count(&one.end, *settled);
+            let Some(labels) = self.note(&one.end, *settled) else { continue };
+            match alike.iter_mut().find(|(known, _)| *known == labels) {
+                Some((_, count)) => *count += 1,
+                None => alike.push((labels, 1)),
+            }
+        }
+        for ((word, class, status), count) in alike {
+            let status = status.map(|status| status.to_string()).unwrap_or_default();
+            self.context.metrics.outcomes.with_label_values(&[word, class, &status]).inc_by(count);
         }
     }
 
-    fn count(&self, end: &RunEnd, settled: Settled) {
+    /// Says what became of an end. The labels to count it under, when it is written.
+    fn note(&self, end: &RunEnd, settled: Settled) -> Option<OutcomeLabels> {
         let metrics = &self.context.metrics;
         match settled {
             Settled::Applied | Settled::Duplicate => {
-                let status = end.http_status.map(|status| status.to_string()).unwrap_or_default();
-                let word = end.transition.recorded.as_str();
-                metrics.outcomes.with_label_values(&[word, end.class.unwrap_or(""), &status]).inc();
                 if let Next::Dead { reason } = &end.transition.next {
                     debug!(job.id = end.job_id, run_lease = end.run_lease, reason = reason.as_ref(), "job is dead");
                 }
+                return Some((end.transition.recorded.as_str(), end.class.unwrap_or(""), end.http_status));
             }
             Settled::Superseded => {
                 metrics.stale.with_label_values(&["superseded"]).inc();
@@ -202,8 +216,12 @@ impl Completer {
                 );
             }
         }
+        None
     }
 }
+
+/// Outcome, class and status: the labels of one counter.
+type OutcomeLabels = (&'static str, &'static str, Option<i16>);
 
 /// The end of a job whose answer Postgres cannot store.
 fn unstorable() -> Transition {

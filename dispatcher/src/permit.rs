@@ -113,6 +113,11 @@ impl Gate {
         (limit + ahead).saturating_sub(self.held())
     }
 
+    /// Whether a run waits in hand for each slot that comes free next.
+    pub fn is_stocked(&self, now: Instant) -> bool {
+        self.held() >= 2 * self.health(|health| health.limit(now))
+    }
+
     /// How many more than its slots a fast endpoint takes within [`AHEAD`].
     fn ahead(&self, limit: usize, now: Instant) -> usize {
         let latency = self.latency_us.load(Ordering::Relaxed);
