@@ -1,7 +1,8 @@
 -- 0007 enqueue_many: many jobs in one statement, for producers that write SQL and for REST.
 --
--- Both end in enqueue_json_v1. It reads with json_to_recordset, which mends what it reads: numbers written as
--- texts, unknown fields left out. So REST checks types before it, and enqueue_many does here.
+-- REST ends in enqueue_json_v1, whose args stay byte for byte as they came, enqueue_many in its twin over jsonb. They
+-- read with json_to_recordset, which mends what it reads: numbers written as texts, unknown fields left out. So REST
+-- checks types before it, and enqueue_many does here.
 
 -- One statement for all, a row per job in the order given; jobs with faults are left out, the
 -- others are written. `state` is available or scheduled.
@@ -93,6 +94,12 @@ begin
     (select pg_notify('posthaste_scheduled', '')::text
      where v_notify and exists (select from numbered r where r.due > now() and r.due < now() + interval '2 seconds')),
     (select posthaste.ensure_ranges() where exists (select from numbered r where r.job_id % 8192 = 0));
+end $$;
+
+-- The same text over jsonb, for enqueue_many: writing its array out and reading it again was an eighth of a batch.
+do $$ begin
+  execute replace(replace(pg_get_functiondef('posthaste.enqueue_json_v1'::regproc),
+    'enqueue_json_v1(jobs json,', 'enqueue_jsonb_v1(jobs jsonb,'), 'json_to_recordset(', 'jsonb_to_recordset(');
 end $$;
 
 -- Whether a text has the form of an RFC 3339 time; Postgres alone would take 'tomorrow' too.
@@ -187,7 +194,7 @@ begin
       or item ? 'expires_at' and not looks_like_time(item ->> 'expires_at') end
   ) then
     begin
-      return query select e.id, e.error from enqueue_json_v1(mark_null_args(jobs)::text::json, notify) as e;
+      return query select e.id, e.error from enqueue_jsonb_v1(mark_null_args(jobs), notify) as e;
       return;
     exception when data_exception then
       null; -- one of them has a value that its type cannot hold: find it below, one by one
@@ -199,7 +206,7 @@ begin
     if error is null then
       begin
         select e.id, e.error into id, error
-          from enqueue_json_v1(mark_null_args(jsonb_build_array(v_item))::text::json, notify) as e;
+          from enqueue_jsonb_v1(mark_null_args(jsonb_build_array(v_item)), notify) as e;
       exception when data_exception then
         error := jsonb_build_array(fault('', 'invalid_value', sqlerrm));
       end;
@@ -210,4 +217,4 @@ end $$;
 comment on function posthaste.enqueue_many is
   'Enqueues an array of jobs (objects with the fields of enqueue); a row per job in order: its id, or its faults. Sound jobs are written together.';
 
-revoke all on function posthaste.enqueue_json_v1 from public;
+revoke all on function posthaste.enqueue_json_v1, posthaste.enqueue_jsonb_v1 from public;
