@@ -4,6 +4,7 @@
 //! runs one engine verb in a task of its own and writes the answer. Single enqueues go through `group_commit`;
 //! long-polls through `wait`. Every error is `error::ApiError`.
 
+mod all_faults;
 mod answer;
 mod auth;
 mod body;

@@ -9,8 +9,10 @@ use posthaste_protocol::{
     new_job::NewJob,
     problem::{FieldError, Problem},
 };
+use serde_json::value::RawValue;
 
 use crate::{
+    all_faults,
     answer::{Answered, json_text},
     auth::Caller,
     body::{MAX_READ_BYTES, Media, media},
@@ -52,30 +54,46 @@ pub async fn enqueue_batch(
         return Err(ApiError::field("idempotency-key", "not_supported_yet", message));
     }
     let held = api.bodies.read(body, MAX_READ_BYTES).await?;
-    let parsed = parse(held.bytes.clone(), ndjson, trace::for_job(&headers)).await?;
+    let items = parse(held.bytes.clone(), ndjson, trace::for_job(&headers)).await?;
     drop(held);
-    let answers = write(&api, parsed).await?;
+    let answers = write(&api, items).await?;
     Ok(json_text(StatusCode::OK, answer_text(&answers)))
 }
 
-/// Each job's text, or its faults.
-type Parsed = Vec<Result<String, Vec<FieldError>>>;
+/// One job of the batch: what to send to the database, and what is wrong with it already.
+struct Item {
+    text: Option<String>,
+    faults: Vec<FieldError>,
+}
 
-async fn parse(bytes: Bytes, ndjson: bool, traceparent: Option<String>) -> Result<Parsed, ApiError> {
+async fn parse(bytes: Bytes, ndjson: bool, traceparent: Option<String>) -> Result<Vec<Item>, ApiError> {
     let large = bytes.len() > PARSE_ELSEWHERE_BYTES;
-    let parse = move || -> Result<Parsed, Problem> {
+    let parse = move || -> Result<Vec<Item>, Problem> {
         let jobs = parse_batch(&bytes, ndjson)?;
-        let text = |job: NewJob| job_text(&job, traceparent.as_deref());
-        Ok(jobs.into_iter().map(|job| job.map(text)).collect())
+        let texts = if jobs.iter().any(Result::is_err) { texts(&bytes, ndjson) } else { Vec::new() };
+        let item = |(n, job): (usize, Result<NewJob, _>)| match job {
+            Ok(job) => Item { text: Some(job_text(&job, traceparent.as_deref())), faults: Vec::new() },
+            Err(faults) => Item { text: texts.get(n).and_then(|text| all_faults::readable(text)), faults },
+        };
+        Ok(jobs.into_iter().enumerate().map(item).collect())
     };
     let parsed =
         if large { tokio::task::spawn_blocking(parse).await.map_err(|_| ApiError::internal())? } else { parse() };
     parsed.map_err(ApiError::from)
 }
 
+/// The text of each job of a batch that could be read.
+fn texts(bytes: &[u8], ndjson: bool) -> Vec<&str> {
+    let body = std::str::from_utf8(bytes).unwrap_or_default();
+    if ndjson {
+        return body.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty()).collect();
+    }
+    serde_json::from_str::<Vec<&RawValue>>(body).unwrap_or_default().into_iter().map(RawValue::get).collect()
+}
+
 /// Commits the sound jobs; answers for all, in order.
-async fn write(api: &Api, parsed: Parsed) -> Result<Vec<Answer>, ApiError> {
-    let sound = parsed.iter().filter(|job| job.is_ok()).count();
+async fn write(api: &Api, items: Vec<Item>) -> Result<Vec<Answer>, ApiError> {
+    let sound = items.iter().filter(|item| item.faults.is_empty()).count();
     if sound > 0 {
         api.metrics
             .batch_jobs
@@ -85,7 +103,7 @@ async fn write(api: &Api, parsed: Parsed) -> Result<Vec<Answer>, ApiError> {
     let pool = api.pool.clone();
     // A task of its own: a client that goes away must not leave the statement half-way.
     let task = tokio::spawn(async move {
-        let jobs: Vec<&str> = parsed.iter().filter_map(|job| job.as_deref().ok()).collect();
+        let jobs: Vec<&str> = items.iter().filter_map(|item| item.text.as_deref()).collect();
         let mut written = Vec::new();
         if !jobs.is_empty() {
             let mut connection = pool.acquire().await.map_err(|_| ApiError::database_unavailable())?;
@@ -97,11 +115,15 @@ async fn write(api: &Api, parsed: Parsed) -> Result<Vec<Answer>, ApiError> {
             written = committed.answers;
         }
         let mut written = written.into_iter();
-        Ok(parsed
-            .iter()
-            .map(|job| match job {
-                Ok(_) => written.next().unwrap_or_else(|| Err(ApiError::internal().problem())),
-                Err(faults) => Err(faults_problem(faults.clone())),
+        Ok(items
+            .into_iter()
+            .map(|Item { text, faults }| {
+                let answer = text.map(|_| written.next().unwrap_or_else(|| Err(ApiError::internal().problem())));
+                match answer {
+                    Some(answer) if faults.is_empty() => answer,
+                    Some(Err(problem)) => Err(faults_problem(all_faults::join(faults, problem.errors))),
+                    _ => Err(faults_problem(faults)),
+                }
             })
             .collect())
     });

@@ -1,21 +1,22 @@
 //! `POST /v1/endpoints/{name}/pause`, `/resume` and `/rotate-secret`.
 
-use axum::{Extension, body::Body, extract::State};
-use http::{HeaderMap, StatusCode};
-use posthaste_engine::{EngineError, endpoint};
-use posthaste_protocol::{api_key::Scope, signature::Secret};
+use http::StatusCode;
+use posthaste_engine::{
+    EngineError,
+    endpoint::{self, EndpointRow},
+};
+use posthaste_protocol::signature::Secret;
+use sqlx::PgConnection;
 
 use super::{
-    endpoints::{endpoint_text, refused},
-    job_action::read_options,
+    action::Action,
+    endpoints::{endpoint_text, read, refused},
 };
 use crate::{
     answer::{Answered, json_text},
-    auth::Caller,
     error::ApiError,
-    path::{RawPath, endpoint_name},
     schema, secret,
-    state::Api,
+    state::{Api, Verb},
 };
 
 /// How often a rotation is tried when others change the endpoint at the same time.
@@ -33,23 +34,11 @@ const ROTATE_TURNS: usize = 5;
         (status = 404, description = "`endpoint_not_found`", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn pause_endpoint(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    path: RawPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Answered {
-    caller.need(Scope::Operate)?;
-    let name = endpoint_name(path)?;
-    let mut options = read_options(&api.bodies, &headers, body).await?;
+pub async fn pause_endpoint(action: Action) -> Answered {
+    let (api, name, mut options) = action.on_endpoint().await?;
     let reason = options.text("reason").unwrap_or_else(|| "paused by an operator".to_owned());
     options.finish()?;
-    let row = api
-        .act(move |connection| Box::pin(async move { endpoint::pause(connection, &name, &reason).await }))
-        .await
-        .map_err(refused)?;
-    Ok(json_text(StatusCode::OK, endpoint_text(&row, None)))
+    change(&api, move |connection| Box::pin(async move { endpoint::pause(connection, &name, &reason).await })).await
 }
 
 /// Resume an endpoint
@@ -61,20 +50,18 @@ pub async fn pause_endpoint(
         (status = 404, description = "`endpoint_not_found`", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn resume_endpoint(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    path: RawPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Answered {
-    caller.need(Scope::Operate)?;
-    let name = endpoint_name(path)?;
-    read_options(&api.bodies, &headers, body).await?.finish()?;
-    let row = api
-        .act(move |connection| Box::pin(async move { endpoint::resume(connection, &name).await }))
-        .await
-        .map_err(refused)?;
+pub async fn resume_endpoint(action: Action) -> Answered {
+    let (api, name, options) = action.on_endpoint().await?;
+    options.finish()?;
+    change(&api, move |connection| Box::pin(async move { endpoint::resume(connection, &name).await })).await
+}
+
+/// Changes an endpoint and answers with it as it then is.
+async fn change<F>(api: &Api, verb: F) -> Answered
+where
+    F: for<'c> FnOnce(&'c mut PgConnection) -> Verb<'c, EndpointRow> + Send + 'static,
+{
+    let row = api.act(verb).await.map_err(refused)?;
     Ok(json_text(StatusCode::OK, endpoint_text(&row, None)))
 }
 
@@ -92,16 +79,8 @@ pub async fn resume_endpoint(
         (status = 503, description = "`secret_keys_missing`: set POSTHASTE_SECRET_KEYS", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn rotate_endpoint_secret(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    path: RawPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Answered {
-    caller.need(Scope::Operate)?;
-    let name = endpoint_name(path)?;
-    let mut options = read_options(&api.bodies, &headers, body).await?;
+pub async fn rotate_endpoint_secret(action: Action) -> Answered {
+    let (api, name, mut options) = action.on_endpoint().await?;
     let given = options.text("secret").map(zeroize::Zeroizing::new);
     options.finish()?;
     let secret = match given {
@@ -130,14 +109,9 @@ enum Turn {
 }
 
 /// Reads the secrets and writes them with the new one, unless somebody changed the endpoint in between.
-async fn rotate(api: &Api, name: &str, secret: &Secret) -> Result<endpoint::EndpointRow, Turn> {
+async fn rotate(api: &Api, name: &str, secret: &Secret) -> Result<EndpointRow, Turn> {
     let keys = secret::keys(api.seal_keys.as_ref()).map_err(Turn::Refused)?;
-    let owned = name.to_owned();
-    let read = api.read(move |connection| {
-        let name = owned.clone();
-        Box::pin(async move { endpoint::endpoint(connection, &name).await })
-    });
-    let row = read.await.map_err(|error| Turn::Refused(refused(error)))?;
+    let row = read(api, name).await.map_err(Turn::Refused)?;
     let sealed = secret::rotate(keys, name, &row.secret, secret).map_err(Turn::Refused)?;
     let (name, version) = (row.name, row.version);
     let write = api.act(move |connection| {

@@ -39,14 +39,7 @@ pub async fn list_endpoints(State(api): State<Api>, Extension(caller): Extension
 )]
 pub async fn get_endpoint(State(api): State<Api>, Extension(caller): Extension<Caller>, path: RawPath) -> Answered {
     caller.need(Scope::Read)?;
-    let name = endpoint_name(path)?;
-    let row = api
-        .read(move |connection| {
-            let name = name.clone();
-            Box::pin(async move { endpoint::endpoint(connection, &name).await })
-        })
-        .await
-        .map_err(refused)?;
+    let row = read(&api, &endpoint_name(path)?).await?;
     Ok(json_text(StatusCode::OK, endpoint_text(&row, None)))
 }
 
@@ -121,6 +114,17 @@ pub async fn delete_endpoint(State(api): State<Api>, Extension(caller): Extensio
         .await
         .map_err(refused)?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The endpoint as it is.
+pub(super) async fn read(api: &Api, name: &str) -> Result<EndpointRow, ApiError> {
+    let name = name.to_owned();
+    api.read(move |connection| {
+        let name = name.clone();
+        Box::pin(async move { endpoint::endpoint(connection, &name).await })
+    })
+    .await
+    .map_err(refused)
 }
 
 /// What an engine verb on endpoints said.

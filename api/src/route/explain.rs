@@ -6,12 +6,12 @@ use axum::{
 };
 use http::StatusCode;
 use posthaste_engine::explain;
-use posthaste_protocol::{api_key::Scope, problem::Code};
+use posthaste_protocol::api_key::Scope;
 
+use super::jobs::refused;
 use crate::{
     answer::{Answered, json},
     auth::Caller,
-    error::ApiError,
     path::{RawPath, job_id},
     query::Query,
     schema,
@@ -36,9 +36,6 @@ pub async fn explain_job(
     caller.need(Scope::Read)?;
     let id = job_id(path)?;
     Query::parse(raw.as_deref()).finish()?;
-    let explanation = api
-        .read(move |connection| Box::pin(explain::explain(connection, id)))
-        .await
-        .map_err(|error| ApiError::engine(error, Code::JobNotFound))?;
+    let explanation = api.read(move |connection| Box::pin(explain::explain(connection, id))).await.map_err(refused)?;
     Ok(json(StatusCode::OK, &explanation))
 }

@@ -1,9 +1,8 @@
 //! `POST /v1/jobs/{id}/cancel` and `/retry`.
 
-use axum::{Extension, body::Body, extract::State};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use posthaste_engine::{
-    cancel, job,
+    cancel,
     retry_job::{self, Retried},
 };
 use posthaste_protocol::{
@@ -14,13 +13,13 @@ use posthaste_protocol::{
 };
 use serde::Serialize;
 
+use super::{
+    action::Action,
+    jobs::{read, refused},
+};
 use crate::{
     answer::{Answered, json},
-    auth::Caller,
-    body::{Bodies, MAX_DOCUMENT_BYTES, media, text},
     error::ApiError,
-    options::Options,
-    path::{RawPath, job_id},
     schema,
     state::Api,
 };
@@ -48,22 +47,14 @@ struct Asked {
         (status = 409, description = "`already_finished`: `job` says how it ended", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn cancel_job(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    path: RawPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Answered {
-    caller.need(Scope::Cancel)?;
-    let id = job_id(path)?;
-    let mut options = read_options(&api.bodies, &headers, body).await?;
+pub async fn cancel_job(action: Action) -> Answered {
+    let (api, id, mut options) = action.on_job(Scope::Cancel).await?;
     let (reason, force) = (options.text("reason"), options.flag("force").unwrap_or(false));
     options.finish()?;
     let state = api
         .act(move |connection| Box::pin(async move { cancel::cancel(connection, id, reason.as_deref(), force).await }))
         .await
-        .map_err(|error| ApiError::engine(error, Code::JobNotFound))?;
+        .map_err(refused)?;
     let job = JobRef { id, state };
     match state {
         JobState::Cancelled => Ok(json(StatusCode::OK, &job)),
@@ -87,20 +78,10 @@ pub async fn cancel_job(
         (status = 409, description = "`conflict`: it is available or running already, has expired, or only its dead letter is left", body = schema::Problem, content_type = "application/problem+json"),
     ),
 )]
-pub async fn retry_job(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    path: RawPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Answered {
-    caller.need(Scope::Operate)?;
-    let id = job_id(path)?;
-    read_options(&api.bodies, &headers, body).await?.finish()?;
-    let retried = api
-        .act(move |connection| Box::pin(retry_job::retry_job(connection, id)))
-        .await
-        .map_err(|error| ApiError::engine(error, Code::JobNotFound))?;
+pub async fn retry_job(action: Action) -> Answered {
+    let (api, id, options) = action.on_job(Scope::Operate).await?;
+    options.finish()?;
+    let retried = api.act(move |connection| Box::pin(retry_job::retry_job(connection, id))).await.map_err(refused)?;
     let refusal = match retried {
         Retried::Available => {
             return Ok(json(StatusCode::OK, &JobRef { id, state: JobState::Available }));
@@ -116,19 +97,8 @@ pub async fn retry_job(
 /// 409 with the job as it now is, if it can be read.
 async fn conflict(api: &Api, id: JobId, refusal: &str) -> ApiError {
     let problem = Problem::new(Code::Conflict, format!("job {id} {refusal}"));
-    let read = api.read(move |connection| Box::pin(job::job(connection, id))).await;
-    match read {
+    match read(api, id).await {
         Ok(job) => problem.with_job(JobRef { id, state: job.state }).into(),
         Err(_) => problem.into(),
     }
-}
-
-/// The options of an action; without a body there are none, whatever the headers say.
-pub(super) async fn read_options(bodies: &Bodies, headers: &HeaderMap, body: Body) -> Result<Options, ApiError> {
-    let held = bodies.read(body, MAX_DOCUMENT_BYTES).await?;
-    if held.bytes.is_empty() {
-        return Ok(Options::default());
-    }
-    media(headers, false)?;
-    Options::parse(text(&held.bytes)?)
 }

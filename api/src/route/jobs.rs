@@ -8,7 +8,7 @@ use axum::{
 };
 use http::StatusCode;
 use posthaste_engine::{
-    job,
+    EngineError, job,
     list::{self, Filter},
 };
 use posthaste_protocol::{api_key::Scope, id::JobId, job::Job, problem::Code};
@@ -93,10 +93,14 @@ async fn wait(api: &Api, id: JobId, limit: Duration) -> Result<Job, ApiError> {
     }
 }
 
-async fn read(api: &Api, id: JobId) -> Result<Job, ApiError> {
-    api.read(move |connection| Box::pin(job::job(connection, id)))
-        .await
-        .map_err(|error| ApiError::engine(error, Code::JobNotFound))
+/// The job as it is.
+pub(super) async fn read(api: &Api, id: JobId) -> Result<Job, ApiError> {
+    api.read(move |connection| Box::pin(job::job(connection, id))).await.map_err(refused)
+}
+
+/// What an engine verb on jobs said.
+pub(super) fn refused(error: EngineError) -> ApiError {
+    ApiError::engine(error, Code::JobNotFound)
 }
 
 /// A page of jobs.
@@ -147,6 +151,6 @@ pub async fn list_jobs(
             Box::pin(async move { list::list(connection, &filter, below, limit).await })
         })
         .await
-        .map_err(|error| ApiError::engine(error, Code::NotFound))?;
+        .map_err(refused)?;
     Ok(json(StatusCode::OK, &Page { jobs: page.jobs, next_cursor: page.next.map(cursor) }))
 }

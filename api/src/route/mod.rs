@@ -1,5 +1,6 @@
 //! The routes, one file a group.
 
+pub mod action;
 pub mod batch;
 pub mod endpoint_action;
 pub mod endpoints;

@@ -3,9 +3,17 @@
 use axum::{Extension, body::Body, extract::State};
 use http::{HeaderMap, StatusCode};
 use posthaste_engine::request_key::{self, Once};
-use posthaste_protocol::{api_key::Scope, id::JobId, job::JobRef, new_job::NewJob, problem::Code};
+use posthaste_protocol::{
+    api_key::Scope,
+    id::JobId,
+    job::JobRef,
+    new_job::NewJob,
+    problem::{Code, FieldError},
+};
 
+use super::jobs::refused;
 use crate::{
+    all_faults,
     answer::{Answered, json},
     auth::Caller,
     body::{MAX_JOB_BYTES, media, text},
@@ -48,8 +56,11 @@ pub async fn enqueue_job(
     media(&headers, false)?;
     let key = idempotency_key(&headers)?;
     let held = api.bodies.read(body, MAX_JOB_BYTES).await?;
-    let job = NewJob::parse(text(&held.bytes)?).map_err(ApiError::faults)?;
-    let job = job_text(&job, trace::for_job(&headers).as_deref());
+    let body = text(&held.bytes)?;
+    let job = match NewJob::parse(body) {
+        Ok(job) => job_text(&job, trace::for_job(&headers).as_deref()),
+        Err(faults) => return Err(refusal(&api, body, faults).await),
+    };
     if let Some(key) = key {
         let fingerprint = *blake3::hash(&held.bytes).as_bytes();
         return once(&api, array_text([job.as_str()].into_iter()), key, fingerprint).await;
@@ -59,12 +70,21 @@ pub async fn enqueue_job(
     Ok(json(StatusCode::CREATED, &JobRef { id: JobId(id), state }))
 }
 
+/// Why a job is refused: everything that is wrong with it, as far as the database can be asked.
+async fn refusal(api: &Api, body: &str, faults: Vec<FieldError>) -> ApiError {
+    let more = match all_faults::readable(body) {
+        Some(readable) => api.commits.enqueue(readable).await.err().map(|problem| problem.errors),
+        None => None,
+    };
+    ApiError::faults(all_faults::join(faults, more.unwrap_or_default()))
+}
+
 /// Enqueues under a key, in a commit of its own.
 async fn once(api: &Api, job: String, key: String, fingerprint: [u8; 32]) -> Answered {
     let verb = api.act(move |connection| {
         Box::pin(async move { request_key::enqueue_once(connection, &job, &key, &fingerprint).await })
     });
-    match verb.await.map_err(|error| ApiError::engine(error, Code::JobNotFound))? {
+    match verb.await.map_err(refused)? {
         Once::New(job) => Ok(json(StatusCode::CREATED, &job)),
         Once::Replayed(job) => Ok(json(StatusCode::OK, &job)),
         Once::Faults(faults) => Err(ApiError::faults(faults)),

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::Request;
 use posthaste_engine::session::Role;
 use posthaste_tests::{FakeDispatcher, TestDb, failed, sql};
+use serde_json::Value;
 
 use crate::client::{Client, json};
 
@@ -52,6 +53,44 @@ async fn singles_that_arrive_together_are_answered_each_for_itself() {
         }
     }
     assert_eq!((ids.len(), refused), (54, 6));
+}
+
+/// A job that is wrong in what reading it finds (tags, nope) and in what only the database knows (kind, priority).
+const WRONG: &str = r#"{"kind":"bad kind","tags":[1],"nope":{},"priority":9,"args":[1]}"#;
+
+fn fields(problem: &Value) -> Vec<&str> {
+    problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_fault_of_a_job_is_in_one_problem_and_nothing_is_written() {
+    let db = TestDb::new().await;
+    let api = Client::start(&db);
+    let keyed = json(Request::post("/v1/jobs").header("idempotency-key", "k"), WRONG);
+    for answer in [api.post("/v1/jobs", WRONG).await, api.send(keyed).await] {
+        assert_eq!((answer.status.as_u16(), answer.code()), (422, "invalid"));
+        assert_eq!(fields(&answer.body), ["tags[0]", "nope", "kind", "priority"]);
+    }
+    let batch = api.post("/v1/jobs/batch", &format!(r#"[{WRONG},{{"kind":"k"}},7,{{"kind":"","nope":1}}]"#)).await;
+    let jobs = &batch.body["jobs"];
+    assert_eq!(fields(&jobs[0]["error"]), ["tags[0]", "nope", "kind", "priority"]);
+    assert_eq!((&jobs[1]["state"], fields(&jobs[2]["error"])), (&"available".into(), vec![""]));
+    assert_eq!(fields(&jobs[3]["error"]), ["nope", "kind"]);
+    let lines = Request::post("/v1/jobs/batch").header("content-type", "application/x-ndjson");
+    let lines = api.send(lines.body(Body::from(format!("{{\n\n{WRONG}"))).unwrap()).await;
+    assert_eq!(lines.body["jobs"][0]["error"]["code"], "malformed_json");
+    assert_eq!(fields(&lines.body["jobs"][1]["error"]), ["tags[0]", "nope", "kind", "priority"]);
+    let mut connection = db.connect(Role::General).await;
+    assert_eq!(sql::count(&mut connection, "job").await, 1);
+}
+
+#[tokio::test]
+async fn a_fault_says_its_field_once() {
+    let db = TestDb::new().await;
+    let problem = Client::start(&db).post("/v1/jobs", r#"{"kind":"bad kind"}"#).await.body;
+    let message = problem["errors"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("may hold only letters"), "{message}");
+    assert_eq!(problem["detail"], format!("kind: {message}"));
 }
 
 #[tokio::test]
