@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode};
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
-use crate::{dev, dispatcher, doctor, endpoint, enqueue, failure, job, migrate, output, serve};
+use crate::{dev, dispatcher, doctor, endpoint, enqueue, failure, job, keys, migrate, output, process, serve};
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
 #[derive(Debug, Parser)]
@@ -28,9 +28,9 @@ enum Command {
     /// Bring the database's schema up to date; safe to repeat beside running processes
     Migrate(migrate::Options),
     /// Run a dispatcher alone: claim jobs, POST them, record what became of them
-    Dispatcher(Box<dispatcher::Options>),
+    Dispatcher(Box<process::Options>),
     /// Run the API and a dispatcher in one process
-    Serve(Box<serve::Options>),
+    Serve(Box<process::Options>),
     /// Enqueue a job
     Enqueue(Box<enqueue::Options>),
     /// Look at jobs, wait for them, cancel them, try them again
@@ -39,6 +39,9 @@ enum Command {
     /// Look at endpoints, write, pause and delete them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Mint API keys, list and revoke them
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check that the database, the fleet and the endpoints are fit for the job
     Doctor(doctor::Options),
 }
@@ -53,11 +56,12 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Dev(options) => dev::run(*options),
         Command::Migrate(options) => block_on(migrate::run(options)),
-        Command::Dispatcher(options) => dispatcher::run(*options),
-        Command::Serve(options) => serve::run(*options),
+        Command::Dispatcher(options) => process::run(*options, dispatcher::begin),
+        Command::Serve(options) => process::run(*options, serve::begin),
         Command::Enqueue(options) => block_on(enqueue::run(*options)),
         Command::Job(command) => block_on(job::run(command)),
         Command::Endpoint(command) => block_on(endpoint::run(command)),
+        Command::Keys(command) => block_on(keys::run(command)),
         Command::Doctor(options) => block_on(doctor::run(options)),
     };
     match result {

@@ -10,6 +10,7 @@ use posthaste_engine::{
 };
 use posthaste_service::config::{self, DatabaseConfig};
 use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
 
 use crate::{
     home::{Home, HomeConfig},
@@ -17,6 +18,8 @@ use crate::{
 };
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a goodbye may take.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Where the database is.
 #[derive(Debug, Clone, Default, Args)]
@@ -60,7 +63,14 @@ impl Target {
 
     /// Connects to a database whose schema this binary works with.
     pub async fn connect(&self) -> anyhow::Result<PgConnection> {
-        let mut connection = connect(&self.find()?.url).await?;
+        self.find()?.connect().await
+    }
+}
+
+impl Found {
+    /// Connects to a database whose schema this binary works with.
+    pub async fn connect(&self) -> anyhow::Result<PgConnection> {
+        let mut connection = connect(&self.url).await?;
         migrate::check(&mut connection).await?;
         Ok(connection)
     }
@@ -70,7 +80,7 @@ impl Target {
 pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
     let options = session::options(url, Role::General)?;
     let connecting = PgConnection::connect_with(&options);
-    let connection = tokio::time::timeout(CONNECT_DEADLINE, connecting)
+    let connection = timeout(CONNECT_DEADLINE, connecting)
         .await
         .map_err(|_| EngineError::Unavailable("no connection within 5 s".to_owned()))
         .and_then(|connected| connected.map_err(EngineError::from));
@@ -81,5 +91,17 @@ pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
 pub async fn check_schema(url: &str) -> anyhow::Result<()> {
     let mut connection = connect(url).await?;
     migrate::check(&mut connection).await?;
+    close(connection).await;
     Ok(())
+}
+
+/// Ends a connection as Postgres expects it. One that breaks off with an answer on its way is a FATAL in its log.
+pub async fn close(mut connection: PgConnection) {
+    let closing = async {
+        // The rest of an answer that nobody waited for.
+        connection.ping().await?;
+        connection.close().await
+    };
+    // Whatever becomes of it, the command has done its work.
+    let _ = timeout(CLOSE_DEADLINE, closing).await;
 }

@@ -8,17 +8,16 @@ use clap::Args;
 use posthaste_engine::{
     EngineError,
     enqueue::{self, Enqueued},
-    migrate,
 };
 use posthaste_protocol::{id::JobId, job::State, new_job::NewJob, problem::FieldError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    connection::{self, Target},
-    failure::Usage,
+    connection::Target,
+    failure::{Malformed, Usage},
     job::{self, wait},
-    output,
+    output, time,
 };
 
 /// Longer input cannot be accepted; what an endless pipe sends must not fill the memory.
@@ -45,10 +44,10 @@ pub struct Options {
     #[arg(long, value_name = "MS", allow_negative_numbers = true, conflicts_with = "run_at")]
     delay_ms: Option<i64>,
     /// Not before this time, such as 2026-11-21T08:00:00Z
-    #[arg(long, value_name = "RFC 3339")]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     run_at: Option<DateTime<Utc>>,
     /// Worthless after this time
-    #[arg(long, value_name = "RFC 3339")]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     expires_at: Option<DateTime<Utc>>,
     /// How many attempts may fail
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -108,9 +107,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         return Err(Usage("only one of --args and --metadata can be read from stdin".to_owned()).into());
     }
     let document = document(&options)?;
-    let found = options.target.find()?;
-    let mut connection = connection::connect(&found.url).await?;
-    migrate::check(&mut connection).await?;
+    let mut connection = options.target.connect().await?;
     let answers = enqueue::enqueue_batch(&mut connection, &format!("[{document}]")).await?;
     let (id, state) = match answers.into_iter().next() {
         Some(Enqueued::Job { id, state }) => (JobId(id), state),
@@ -120,7 +117,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     output::note(format_args!("job {id} is {state}"));
     if options.wait {
         let limit = options.wait_timeout_ms.map(Duration::from_millis);
-        let job = wait::until_ended(&mut connection, &found.listen_url, id, limit).await?;
+        let job = wait::until_ended(connection, id, limit).await?;
         job::print(&job, options.json)?;
         return wait::verdict(&job);
     }
@@ -150,7 +147,7 @@ fn document(options: &Options) -> anyhow::Result<String> {
         tags: &options.tags,
         metadata: metadata.as_deref(),
     })?;
-    NewJob::parse(&document).map_err(EngineError::Faults)?;
+    NewJob::parse(&document).map_err(Malformed)?;
     Ok(document)
 }
 
@@ -166,7 +163,7 @@ fn input(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
     };
     RawValue::from_string(text.trim().to_owned()).map_err(|error| {
         let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
-        EngineError::Faults(vec![fault]).into()
+        Malformed(vec![fault]).into()
     })
 }
 

@@ -6,15 +6,19 @@ mod command;
 mod failure;
 mod output;
 mod table;
+mod time;
 // Where the database is: by URL, or that of a running `posthaste dev`.
 mod connection;
 mod home;
 mod secret_keys;
+// Where dispatches may go.
+mod egress;
 
 // Services.
 mod dev;
 mod dispatcher;
 mod migrate;
+mod process;
 mod roles;
 mod serve;
 
@@ -23,6 +27,7 @@ mod doctor;
 mod endpoint;
 mod enqueue;
 mod job;
+mod keys;
 
 /// A dispatch allocates some dozens of times on several threads; glibc's allocator was a fifth of its CPU.
 #[global_allocator]

@@ -1,22 +1,26 @@
-//! Roles of one process: run side by side, and end together.
+//! Roles of one process: they share its metrics and its health, run side by side, and end together.
 
 use std::future::Future;
 
 use anyhow::{Context as _, anyhow};
-use posthaste_service::{health::Health, shutdown::Shutdown};
+use posthaste_service::{health::Health, shutdown::Shutdown, telemetry::metrics::Registry};
 use tokio::task::JoinSet;
 
-/// What runs in this process.
-#[derive(Debug)]
+/// What runs in this process, and what it shares.
 pub struct Roles {
+    /// The metrics of all.
+    pub registry: Registry,
+    /// The checks of all.
+    pub health: Health,
+    /// The end of all.
+    pub shutdown: Shutdown,
     tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
-    shutdown: Shutdown,
 }
 
 impl Roles {
     /// None yet.
     pub fn new(shutdown: Shutdown) -> Self {
-        Self { tasks: JoinSet::new(), shutdown }
+        Self { registry: Registry::new(), health: Health::new(), shutdown, tasks: JoinSet::new() }
     }
 
     /// Begins one; it must watch the same shutdown.
@@ -26,9 +30,9 @@ impl Roles {
 
     /// Waits until all have ended. One that ends before the shutdown began takes the others with it, softly; the
     /// first error is returned.
-    pub async fn join(mut self, health: &Health) -> anyhow::Result<()> {
+    pub async fn join(mut self) -> anyhow::Result<()> {
         let soft = self.shutdown.soft().clone();
-        let unready = health.clone();
+        let unready = self.health.clone();
         let announcer = tokio::spawn(async move {
             soft.cancelled().await;
             unready.shutting_down();

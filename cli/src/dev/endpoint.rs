@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use posthaste_protocol::seal::SealKeys;
+use posthaste_engine::EngineError;
+use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -18,6 +19,7 @@ pub async fn write(connection: &mut PgConnection, function: SocketAddr, keys: &S
         "timeout_ms": 10_000,
         "retry": {"policy": "constant", "base_ms": 500, "jitter": 0.0},
     });
-    write::write(connection, "sample", &spec.to_string(), Some(keys)).await?;
+    let spec = EndpointSpec::parse(&spec.to_string()).map_err(EngineError::Faults)?;
+    write::write(connection, "sample", &spec, Some(keys)).await?;
     Ok(())
 }

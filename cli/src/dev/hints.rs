@@ -3,6 +3,9 @@
 use super::database::Database;
 use crate::home::Home;
 
+/// What surprises whoever sees the samples for the first time.
+const SAMPLES: &str = "samples repeat, and some fail on purpose; --no-samples starts without them";
+
 /// Commands that work while this `posthaste dev` runs.
 #[derive(Debug, Clone)]
 pub struct Hints {
@@ -14,6 +17,8 @@ pub struct Hints {
     pub data: String,
     /// What the database is.
     pub database: String,
+    /// What to know about the samples, if there are any.
+    pub samples: Option<&'static str>,
     /// This binary, and what it needs to find this database.
     posthaste: String,
     flag: String,
@@ -21,13 +26,14 @@ pub struct Hints {
 
 impl Hints {
     /// For this database and API.
-    pub fn new(home: &Home, database: &Database, api_url: &str) -> Self {
+    pub fn new(home: &Home, database: &Database, api_url: &str, samples: bool) -> Self {
         // A database that was named may have a password in its URL.
         let psql = if database.is_private() { database.psql() } else { "psql \"$POSTHASTE_DATABASE_URL\"".to_owned() };
         let flag = if database.is_private() { home.flag() } else { String::new() };
         let data = home.root().display().to_string();
         let database = database.description();
-        Self { psql, api_url: api_url.to_owned(), data, database, posthaste: this_binary(), flag }
+        let samples = samples.then_some(SAMPLES);
+        Self { psql, api_url: api_url.to_owned(), data, database, samples, posthaste: this_binary(), flag }
     }
 
     /// A job by each of the three ways.

@@ -12,20 +12,21 @@ mod producer;
 mod sample;
 mod view;
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 use posthaste_service::{
-    config::{self, ApiConfig, DatabaseConfig, DispatcherConfig, EgressAllow, SecretsConfig, TelemetryConfig},
-    health::Health,
+    config::{
+        self, ApiConfig, DatabaseConfig, DispatcherConfig, EgressAllow, LogFormat, SecretsConfig, TelemetryConfig,
+    },
     http_server::{self, HttpLimits},
     shutdown::Shutdown,
-    telemetry::{self, metrics::Registry},
+    telemetry::{self, TelemetryGuard},
 };
 use tokio::net::TcpListener;
 
 use crate::{
-    command, dispatcher,
+    command, dispatcher, egress,
     failure::Usage,
     home::{Home, HomeConfig, Running},
     output::{self, Tone},
@@ -37,16 +38,21 @@ use hints::Hints;
 use meter::Meter;
 use producer::Batch;
 
-/// After Ctrl-C, work in flight has this long; everything is gone within 3 s.
-const GRACE: Duration = Duration::from_millis(1200);
+/// After Ctrl-C, work in flight has this long, in milliseconds; with it everything is gone within 3 s.
+const GRACE_MS: &str = "1200";
 
-/// What goes wrong; without the warnings that loopback needs no key (as one wants it here) and that an idle dispatcher
-/// waits for a lock (as it should).
+/// Jobs are what this command shows; the log is for what goes wrong. Without the warnings that loopback needs no key
+/// (as one wants it here) and that an idle dispatcher waits for a lock (as it should).
 const QUIET: &str = "warn,posthaste_api::serve=error,sqlx::query=error";
+
+const LISTEN_HELP: &str = "Address and port of REST, health and metrics, or one of the next 19 ports if it is taken";
 
 /// How to run it.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+#[command(mut_arg("api_listen", |arg| arg.help(LISTEN_HELP)))]
+#[command(mut_arg("shutdown_grace_ms", |arg| arg.default_value(GRACE_MS)))]
+#[command(mut_arg("log", |arg| arg.default_value(QUIET)))]
 pub struct Options {
     /// Run one batch of samples, print their results, end; exit 1 if one did not end as it should
     #[arg(long)]
@@ -84,20 +90,16 @@ impl Options {
 }
 
 /// Runs until Ctrl-C, or until the samples of `--once` have ended.
-pub fn run(mut options: Options) -> anyhow::Result<()> {
+pub fn run(options: Options) -> anyhow::Result<()> {
     config::check(&[&options.database, &options.api, &options.dispatcher, &options.secrets, &options.telemetry])?;
     if options.fresh && options.database.database_url.is_some() {
         let words = "--fresh would throw away a database that is not ours; unset POSTHASTE_DATABASE_URL".to_owned();
         return Err(Usage(words).into());
     }
     let home = options.home.home()?;
-    // Jobs are what this command shows; the log is for what goes wrong, unless asked for more.
-    if options.telemetry.log == TelemetryConfig::default().log {
-        QUIET.clone_into(&mut options.telemetry.log);
-    }
     // One at a time in a folder; held until this process ends.
     let _lock = home.lock()?;
-    let guard = telemetry::init(&options.telemetry)?;
+    let guard = logs(&options, &home)?;
     command::block_on(async move {
         let result = everything(options, &home).await;
         home.retract();
@@ -106,26 +108,35 @@ pub fn run(mut options: Options) -> anyhow::Result<()> {
     })
 }
 
+/// Logs on stderr. A live view turns stderr into a file once it has the terminal: without colours from the beginning.
+fn logs(options: &Options, home: &Home) -> anyhow::Result<TelemetryGuard> {
+    if !options.live() {
+        return Ok(telemetry::init(&options.telemetry)?);
+    }
+    let mut config = options.telemetry.clone();
+    config.log_format.get_or_insert(LogFormat::Text);
+    Ok(view::with_stderr_in(&home.log(), || telemetry::init(&config))??)
+}
+
 async fn everything(options: Options, home: &Home) -> anyhow::Result<()> {
-    let shutdown = Shutdown::on_signals(GRACE)?;
+    let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     let preparing = prepare(&options, home);
     let (database, parts) = tokio::select! {
         prepared = preparing => prepared?,
         () = shutdown.soft().cancelled() => return Ok(()),
     };
-    let (health, registry) = (Health::new(), Registry::new());
     let mut roles = Roles::new(shutdown.clone());
-    let hints = parts.hints(home, &database);
+    let hints = parts.hints(home, &database, !options.no_samples);
     let url = database.url().to_owned();
-    start(&mut roles, &options, parts, &url, &registry, &health, &shutdown)?;
-    let meter = Meter::new(&url, registry)?;
+    start(&mut roles, &options, parts, &url)?;
+    let meter = Meter::new(&url, roles.registry.clone())?;
     let batch = Batch::default();
     let once = options.once;
     let ended = if once {
         let samples = once::run(&url, options.json);
         tokio::select! {
-            result = samples => { shutdown.begin(); roles.join(&health).await.and(result) }
-            () = shutdown.soft().cancelled() => roles.join(&health).await.and(Err(crate::failure::Said.into())),
+            result = samples => { shutdown.begin(); roles.join().await.and(result) }
+            () = shutdown.soft().cancelled() => roles.join().await.and(Err(crate::failure::Said.into())),
         }
     } else {
         if !options.no_samples {
@@ -137,7 +148,7 @@ async fn everything(options: Options, home: &Home) -> anyhow::Result<()> {
         } else {
             roles.start("progress", plain::run(meter, hints, shutdown.clone()));
         }
-        roles.join(&health).await
+        roles.join().await
     };
     let stopped = database.stop().await;
     if !once {
@@ -154,9 +165,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn hints(&self, home: &Home, database: &Database) -> Hints {
+    fn hints(&self, home: &Home, database: &Database, samples: bool) -> Hints {
         let address = self.api.local_addr().map(|address| address.to_string()).unwrap_or_default();
-        Hints::new(home, database, &format!("http://{address}"))
+        Hints::new(home, database, &format!("http://{address}"), samples)
     }
 }
 
@@ -179,31 +190,22 @@ async fn prepare(options: &Options, home: &Home) -> anyhow::Result<(Database, Pa
     Ok((database, Parts { api, function, seal_keys }))
 }
 
-fn start(
-    roles: &mut Roles,
-    options: &Options,
-    parts: Parts,
-    url: &str,
-    registry: &Registry,
-    health: &Health,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let serving = shutdown.clone();
+fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyhow::Result<()> {
+    let serving = roles.shutdown.clone();
     let Parts { api, function, seal_keys } = parts;
     roles.start("sample function", async move {
         http_server::serve(function, function::router(), HttpLimits::default(), serving).await;
         Ok(())
     });
-    let egress = dispatcher::policy(options.dispatcher.egress_allow()?.and(EgressAllow::loopback()));
+    let allow = options.dispatcher.egress_allow()?.and(EgressAllow::loopback());
     let settings = posthaste_dispatcher::Settings {
         database_url: url.to_owned(),
         listen_url: url.to_owned(),
         concurrency: options.dispatcher.concurrency()?,
-        egress,
+        egress: egress::policy(allow),
         seal_keys: Some(seal_keys),
     };
-    let listen = api.local_addr()?;
-    let api_settings = serve::api_settings(listen, &options.api, &settings)?;
-    dispatcher::start(roles, settings, registry, health, shutdown);
-    serve::start_api(roles, api, &api_settings, registry.clone(), health.clone(), shutdown.clone())
+    serve::start_api(roles, api, &options.api, &settings)?;
+    dispatcher::start(roles, settings);
+    Ok(())
 }

@@ -16,6 +16,9 @@ const SUMMARY: Duration = Duration::from_secs(10);
 /// Prints until the shutdown.
 pub async fn run(mut meter: Meter, hints: Hints, shutdown: Shutdown) -> anyhow::Result<()> {
     output::note(format_args!("{}, API at {}, data in {}", hints.database, hints.api_url, hints.data));
+    if let Some(samples) = hints.samples {
+        output::note(samples);
+    }
     output::note("enqueue a job of your own by one of these:");
     for line in hints.lines() {
         output::note(format_args!("  {line}"));

@@ -8,12 +8,12 @@ mod server;
 mod wakeups;
 
 use clap::Args;
-use posthaste_service::config::{self, DispatcherConfig, EgressAllow, SecretsConfig};
+use posthaste_service::config::{self, SecretsConfig};
 use serde_json::json;
 
 use crate::{
     connection::{self, Target},
-    dispatcher,
+    egress::EgressConfig,
     failure::Said,
     output::{self, Tone},
     secret_keys,
@@ -29,22 +29,17 @@ pub struct Options {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    dispatcher: DispatcherConfig,
+    egress: EgressConfig,
     #[command(flatten)]
     secrets: SecretsConfig,
 }
 
 /// Runs every check that can be run; fails when one of them does.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    config::check(&[&options.dispatcher, &options.secrets])?;
+    config::check(&[&options.secrets])?;
     let found = options.target.find()?;
     let keys = secret_keys::configured_or_dev(&options.secrets, found.dev.as_ref())?;
-    let mut allow = options.dispatcher.egress_allow()?;
-    if found.dev.is_some() {
-        // As the dispatcher of `posthaste dev` does.
-        allow = allow.and(EgressAllow::loopback());
-    }
-    let policy = dispatcher::policy(allow);
+    let policy = options.egress.policy(found.dev.is_some())?;
     let mut checkup = Checkup::default();
     match connection::connect(&found.url).await {
         Err(error) => checkup.fail("connection", format!("{error:#}"), "check POSTHASTE_DATABASE_URL and the server"),

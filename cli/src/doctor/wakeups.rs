@@ -12,14 +12,15 @@ use crate::connection::{self, Found};
 
 const CHANNEL: &str = "posthaste_doctor";
 const PATIENCE: Duration = Duration::from_secs(2);
-const POOLER_FIX: &str = "set POSTHASTE_LISTEN_URL to a direct connection, or use the pooler's session mode";
+const LISTEN_FIX: &str = "set POSTHASTE_LISTEN_URL to a direct connection, or use the pooler's session mode";
+const DIRECT_FIX: &str = "point the POSTHASTE_DATABASE_URL of dispatchers at Postgres itself";
 
 /// Looks at the pooler mode, the round trip of a notification and the queue of them.
 pub async fn check(checkup: &mut Checkup, connection: &mut PgConnection, found: &Found) {
-    pooler(checkup, "pooler", connection, &found.url, found.listen_url == found.url).await;
+    pooler(checkup, "pooler", connection, &found.url, DIRECT_FIX).await;
     if found.listen_url != found.url {
         match connection::connect(&found.listen_url).await {
-            Ok(mut direct) => pooler(checkup, "pooler of listen URL", &mut direct, &found.listen_url, true).await,
+            Ok(mut direct) => pooler(checkup, "pooler of listen URL", &mut direct, &found.listen_url, LISTEN_FIX).await,
             Err(error) => checkup.fail("listen URL", format!("{error:#}"), "check POSTHASTE_LISTEN_URL"),
         }
     }
@@ -28,8 +29,8 @@ pub async fn check(checkup: &mut Checkup, connection: &mut PgConnection, found: 
         Ok(Some(took)) => {
             checkup.ok("notify", format!("a notification arrived after {:.1} ms", took.as_secs_f64() * 1e3));
         }
-        Ok(None) => checkup.warn("notify", format!("a notification did not arrive within 2 s: {late}"), POOLER_FIX),
-        Err(error) => checkup.warn("notify", format!("LISTEN failed: {error}: {late}"), POOLER_FIX),
+        Ok(None) => checkup.warn("notify", format!("a notification did not arrive within 2 s: {late}"), LISTEN_FIX),
+        Err(error) => checkup.warn("notify", format!("LISTEN failed: {error}: {late}"), LISTEN_FIX),
     }
     let Some(server) = checkup.seen("notification queue", doctor::server(connection).await) else { return };
     let percent = server.notification_usage * 100.0;
@@ -43,18 +44,18 @@ pub async fn check(checkup: &mut Checkup, connection: &mut PgConnection, found: 
 }
 
 /// A second connection shows whether the first one keeps its server process.
-async fn pooler(checkup: &mut Checkup, check: &str, connection: &mut PgConnection, url: &str, must_keep: bool) {
+async fn pooler(checkup: &mut Checkup, check: &str, connection: &mut PgConnection, url: &str, fix: &str) {
     let mut other = match connection::connect(url).await {
         Ok(other) => other,
         Err(error) => return checkup.fail(check, format!("{error:#}"), "allow more connections"),
     };
     match checkup.seen(check, doctor::keeps_session(connection, &mut other).await) {
         Some(true) => checkup.ok(check, "none, or in session mode: sessions keep their state"),
-        Some(false) if must_keep => {
-            let seen = "a pooler shares connections by transaction: LISTEN and session settings are lost";
-            checkup.warn(check, seen, POOLER_FIX);
+        Some(false) => {
+            let seen =
+                "a pooler shares connections by transaction: LISTEN, and the plans and limits of claims, are lost";
+            checkup.warn(check, seen, fix);
         }
-        Some(false) => checkup.ok(check, "in transaction mode; the listen URL goes around it"),
         None => {}
     }
 }

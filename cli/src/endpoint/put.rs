@@ -4,11 +4,14 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use clap::Args;
+use posthaste_dispatcher::egress::EgressPolicy;
+use posthaste_protocol::{endpoint::EndpointSpec, problem::FieldError};
 use serde_json::json;
 
 use super::{Sealed, document, write};
 use crate::{
-    connection,
+    egress::{self, EgressConfig},
+    failure::Malformed,
     output::{self, Tone},
     secret_keys,
 };
@@ -23,17 +26,20 @@ pub struct Options {
     #[arg(long, value_name = "JSON|@FILE|-")]
     spec: String,
     #[command(flatten)]
+    egress: EgressConfig,
+    #[command(flatten)]
     sealed: Sealed,
 }
 
 /// Writes it.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let spec = input(&options.spec)?;
     let Sealed { one, secrets } = options.sealed;
+    write::check_name(&one.name)?;
+    let spec = EndpointSpec::parse(&input(&options.spec)?).map_err(Malformed)?;
     let found = one.target.find()?;
+    dialled(&options.egress.policy(found.dev.is_some())?, &spec)?;
     let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;
-    let mut connection = connection::connect(&found.url).await?;
-    posthaste_engine::migrate::check(&mut connection).await?;
+    let mut connection = found.connect().await?;
     let written = write::write(&mut connection, &one.name, &spec, keys.as_ref()).await?;
     let made = written.made.map(|secret| secret.to_string_secret());
     if one.json {
@@ -50,6 +56,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         output::data(secret.as_str());
     }
     Ok(())
+}
+
+/// As the API does: what would never be dialled is refused.
+fn dialled(policy: &EgressPolicy, spec: &EndpointSpec) -> Result<(), Malformed> {
+    egress::check(policy, &spec.url).map_err(|reason| Malformed(vec![FieldError::new("url", "forbidden_url", reason)]))
 }
 
 fn input(given: &str) -> anyhow::Result<String> {

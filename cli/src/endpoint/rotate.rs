@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Sealed, write};
 use crate::{
-    connection,
     output::{self, Tone},
     secret_keys,
 };
@@ -27,8 +26,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let found = one.target.find()?;
     let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;
     let keys = write::needed(keys.as_ref())?;
-    let mut connection = connection::connect(&found.url).await?;
-    posthaste_engine::migrate::check(&mut connection).await?;
+    let mut connection = found.connect().await?;
     let row = endpoint::endpoint(&mut connection, &one.name).await?;
     let fresh = write::make_secret()?;
     let sealed = if options.drop_old {

@@ -1,10 +1,7 @@
 //! Writing an endpoint: checked, its signing secret sealed.
 
 use anyhow::Context as _;
-use posthaste_engine::{
-    EngineError,
-    endpoint::{self, EndpointRow, SealedSecret},
-};
+use posthaste_engine::endpoint::{self, EndpointRow, SealedSecret};
 use posthaste_protocol::{
     endpoint::EndpointSpec,
     name::{MAX_NAME_BYTES, is_endpoint_name},
@@ -15,6 +12,8 @@ use posthaste_protocol::{
 };
 use posthaste_service::{clock, config::ConfigError, entropy};
 use sqlx::PgConnection;
+
+use crate::failure::Malformed;
 
 /// What a write did.
 pub struct Written {
@@ -30,28 +29,26 @@ pub struct Written {
 pub async fn write(
     connection: &mut PgConnection,
     name: &str,
-    spec: &str,
+    spec: &EndpointSpec,
     keys: Option<&SealKeys>,
 ) -> anyhow::Result<Written> {
-    check_name(name)?;
-    let spec = EndpointSpec::parse(spec).map_err(EngineError::Faults)?;
     let keys = needed(keys)?;
     let fresh = make_secret()?;
     let sealed = seal(keys, name, spec.secret.as_ref().unwrap_or(&fresh))?;
     let secret = if spec.secret.is_some() { SealedSecret::Replace(&sealed) } else { SealedSecret::KeepOr(&sealed) };
-    let text = serde_json::to_string(&spec)?;
+    let text = serde_json::to_string(spec)?;
     let put = endpoint::put(connection, name, &text, &spec.kinds, secret).await?;
     let made = (put.created && spec.secret.is_none()).then_some(fresh);
     Ok(Written { created: put.created, row: put.row, made })
 }
 
 /// The API's rule, too: a name that jobs can name.
-fn check_name(name: &str) -> Result<(), EngineError> {
+pub fn check_name(name: &str) -> Result<(), Malformed> {
     if is_endpoint_name(name) {
         return Ok(());
     }
     let message = format!("must be 1 to {MAX_NAME_BYTES} letters, digits and . _ : -, the first a letter or digit");
-    Err(EngineError::Faults(vec![FieldError::new("name", "invalid_name", message)]))
+    Err(Malformed(vec![FieldError::new("name", "invalid_name", message)]))
 }
 
 /// The ring, or an error that says how to set it.

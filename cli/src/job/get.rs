@@ -1,6 +1,5 @@
 //! `posthaste job get ID`: one job, as the contract shows it or as people read it.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use posthaste_engine::job;
 use posthaste_protocol::job::{Attempt, Job};
 
@@ -8,6 +7,7 @@ use super::One;
 use crate::{
     output,
     table::{Table, cut},
+    time,
 };
 
 /// The longest value that is shown to people whole.
@@ -52,9 +52,9 @@ fn fields(job: &Job) -> Vec<(&'static str, String)> {
     optional("progress", job.progress.as_ref().map(|progress| cut(progress.get(), VALUE_CHARS)));
     optional("tags", (!job.tags.is_empty()).then(|| job.tags.join(", ")));
     optional("metadata", (job.metadata.get() != "{}").then(|| cut(job.metadata.get(), VALUE_CHARS)));
-    optional("run_at", (job.run_at != job.created_at).then(|| time(job.run_at)));
-    optional("created_at", Some(time(job.created_at)));
-    optional("finished_at", job.finished_at.map(time));
+    optional("run_at", (job.run_at != job.created_at).then(|| time::show(job.run_at)));
+    optional("created_at", Some(time::show(job.created_at)));
+    optional("finished_at", job.finished_at.map(time::show));
     fields
 }
 
@@ -69,7 +69,7 @@ fn attempts(attempts: &[Attempt]) -> Table {
             attempt.class.map(|class| class.to_string()).unwrap_or_default(),
             attempt.http_status.map(|status| status.to_string()).unwrap_or_default(),
             took.map(|ms| ms.to_string()).unwrap_or_default(),
-            time(attempt.finished_at),
+            time::show(attempt.finished_at),
             attempt
                 .error
                 .as_ref()
@@ -78,9 +78,4 @@ fn attempts(attempts: &[Attempt]) -> Table {
         ]);
     }
     table
-}
-
-/// RFC 3339 UTC, to the millisecond.
-pub fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -5,11 +5,11 @@ use posthaste_engine::list::{self, Filter};
 use posthaste_protocol::job::{Job, State};
 use serde::Serialize;
 
-use super::get::time;
 use crate::{
     connection::Target,
     output::{self, Tone},
     table::{Table, cut},
+    time,
 };
 
 /// Which jobs.
@@ -65,7 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             job.queue,
             job.state.to_string(),
             job.attempt.to_string(),
-            time(job.created_at),
+            time::show(job.created_at),
             cut(&value.unwrap_or_default(), 60),
         ]);
     }

@@ -9,7 +9,11 @@ use posthaste_protocol::id::JobId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{connection::Target, output, table::cut};
+use crate::{
+    connection::{self, Target},
+    output,
+    table::cut,
+};
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(500);
@@ -74,7 +78,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            result = tokio::signal::ctrl_c() => return Ok(result?),
+            result = tokio::signal::ctrl_c() => {
+                connection::close(connection).await;
+                return Ok(result?);
+            }
         }
     }
 }

@@ -1,26 +1,33 @@
-//! `posthaste job wait ID`: until the job has ended. Woken by its end; a look each second is the truth.
+//! `posthaste job wait ID`: until the job has ended, saying on the way what keeps it from running.
 
 use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use posthaste_engine::job::{self, DONE_CHANNEL};
+use posthaste_engine::{
+    EngineError,
+    explain::{self, Reason},
+    job,
+};
 use posthaste_protocol::{
     id::JobId,
     job::{Job, State},
 };
-use sqlx::{PgConnection, postgres::PgListener};
-use tokio::time::{Instant, timeout, timeout_at};
+use sqlx::PgConnection;
+use tokio::time::{Instant, sleep_until};
 
 use super::get;
 use crate::{
     connection::{self, Target},
-    failure::Said,
-    output,
+    failure::{Interrupted, Said},
+    output::{self, Tone},
 };
 
-/// How often to look when nobody wakes us.
-const LOOK: Duration = Duration::from_secs(1);
+/// The pause after the first look; each next one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How often to ask why a job is not running; for the first time when it has not ended after this long.
+const ASK_WHY_EVERY: Duration = Duration::from_secs(1);
 
 /// Which job, and for how long.
 #[derive(Debug, Args)]
@@ -39,37 +46,59 @@ pub struct Options {
 
 /// Waits, prints the job, and fails unless it completed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let found = options.target.find()?;
-    let mut connection = connection::connect(&found.url).await?;
-    posthaste_engine::migrate::check(&mut connection).await?;
+    let connection = options.target.connect().await?;
     let limit = options.timeout_ms.map(Duration::from_millis);
-    let job = until_ended(&mut connection, &found.listen_url, options.id, limit).await?;
+    let job = until_ended(connection, options.id, limit).await?;
     get::print(&job, options.json)?;
     verdict(&job)
 }
 
-/// The job once it has ended. Errors when that takes longer than `limit`, or when there is no such job.
-pub async fn until_ended(
-    connection: &mut PgConnection,
-    listen_url: &str,
-    id: JobId,
-    limit: Option<Duration>,
-) -> anyhow::Result<Job> {
+/// The job once it has ended. Errors when that takes longer than `limit`, when there is no such job, or at Ctrl-C.
+/// However it goes, the connection is closed.
+pub async fn until_ended(mut connection: PgConnection, id: JobId, limit: Option<Duration>) -> anyhow::Result<Job> {
+    let ended = tokio::select! {
+        ended = look(&mut connection, id, limit) => ended,
+        pressed = tokio::signal::ctrl_c() => Err(pressed.map_or_else(Into::into, |()| Interrupted.into())),
+    };
+    connection::close(connection).await;
+    ended
+}
+
+/// Looks again and again, and says why the job is not running.
+async fn look(connection: &mut PgConnection, id: JobId, limit: Option<Duration>) -> anyhow::Result<Job> {
     let give_up = limit.map(|limit| Instant::now() + limit);
-    // Interest first, then the look: an end in between is heard.
-    let mut bell = Bell::hang(listen_url).await;
+    let mut ask_why = Instant::now() + ASK_WHY_EVERY;
+    let mut said = Vec::new();
+    let mut pause = FIRST_PAUSE;
     loop {
         let job = job::job(connection, id).await?;
+        let now = Instant::now();
         if job.state.is_terminal() {
             return Ok(job);
         }
-        let look = Instant::now() + LOOK;
-        match give_up {
-            Some(give_up) if Instant::now() >= give_up => bail!("job {id} is still {}", job.state),
-            Some(give_up) => bell.wait(look.min(give_up), id).await,
-            None => bell.wait(look, id).await,
+        if now >= ask_why {
+            say_why(connection, id, &mut said).await?;
+            ask_why = now + ASK_WHY_EVERY;
         }
+        let next = now + pause;
+        match give_up {
+            Some(give_up) if now >= give_up => bail!("job {id} is still {}", job.state),
+            Some(give_up) => sleep_until(next.min(give_up)).await,
+            None => sleep_until(next).await,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Each reason is said once, however often it comes.
+async fn say_why(connection: &mut PgConnection, id: JobId, said: &mut Vec<Reason>) -> Result<(), EngineError> {
+    let why = explain::explain(connection, id).await?;
+    if !matches!(why.reason, Reason::Ended | Reason::Running) && !said.contains(&why.reason) {
+        let line = format_args!("job {id} is not running: {}", output::clean(&why.detail));
+        output::note_in(Tone::Warn, line);
+        said.push(why.reason);
+    }
+    Ok(())
 }
 
 /// Fails, saying why, unless the job completed.
@@ -80,46 +109,4 @@ pub fn verdict(job: &Job) -> anyhow::Result<()> {
     let why = job.error.as_ref().map(|error| format!(": {}: {}", error.code, error.message));
     output::error(format_args!("job {} is {}{}", job.id, job.state, output::clean(&why.unwrap_or_default())));
     Err(Said.into())
-}
-
-/// Rings when jobs end. Without one (a pooler in between, say) waiting is merely looking.
-pub struct Bell {
-    listener: Option<PgListener>,
-    /// Holds the lock that asks finalizes to notify.
-    _asking: Option<PgConnection>,
-}
-
-impl Bell {
-    /// Listens, and asks finalizes to tell.
-    pub async fn hang(listen_url: &str) -> Self {
-        let hanging = async {
-            let mut listener = PgListener::connect(listen_url).await?;
-            listener.listen(DONE_CHANNEL).await?;
-            let mut asking = connection::connect(listen_url).await?;
-            job::ask_for_ends(&mut asking).await?;
-            anyhow::Ok((listener, asking))
-        };
-        match timeout(Duration::from_secs(2), hanging).await {
-            Ok(Ok((listener, asking))) => Self { listener: Some(listener), _asking: Some(asking) },
-            _ => Self { listener: None, _asking: None },
-        }
-    }
-
-    /// Until `id` is named or `deadline`.
-    async fn wait(&mut self, deadline: Instant, id: JobId) {
-        let named = async |listener: &mut PgListener| {
-            let id = id.to_string();
-            while let Ok(told) = listener.recv().await {
-                if told.payload().split(',').any(|ended| ended == id) {
-                    return;
-                }
-            }
-            tokio::time::sleep_until(deadline).await;
-        };
-        match &mut self.listener {
-            // Elapsed is as good as told: the caller looks.
-            Some(listener) => drop(timeout_at(deadline, named(listener)).await),
-            None => tokio::time::sleep_until(deadline).await,
-        }
-    }
 }

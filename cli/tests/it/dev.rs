@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Dev, gone, posthaste, stderr, stdout};
+use crate::{
+    support::{Dev, gone, interrupt, posthaste, stderr, stdout},
+    terminal::Terminal,
+};
 
 #[test]
 fn once_and_fresh_ends_well_with_the_results_of_every_sample() {
@@ -46,10 +49,38 @@ fn kill_nine_leaves_no_postgres() {
 fn an_interrupt_ends_it_well_and_leaves_nothing() {
     let mut dev = Dev::start();
     let postmaster = dev.postmaster().unwrap();
-    let pid = rustix::process::Pid::from_raw(dev.process.id().cast_signed()).unwrap();
 
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    interrupt(&dev.process);
 
     assert!(dev.process.wait().unwrap().success());
     assert!(gone(&postmaster, Duration::ZERO));
+}
+
+#[test]
+fn the_live_view_warns_of_the_samples_and_its_log_has_no_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("dev");
+    let terminal = Terminal::open();
+    let mut command = posthaste();
+    command.args(["dev", "--log", "info", "--api-listen", "127.0.0.1:18750", "--data-dir"]).arg(&home);
+    let mut dev = terminal.start(command.env_remove("NO_COLOR"));
+
+    terminal.until_shown("some fail on purpose; --no-samples starts without them");
+    interrupt(&dev.0);
+
+    assert!(dev.0.wait().unwrap().success());
+    let log = std::fs::read_to_string(home.join("posthaste.log")).unwrap();
+    // Text for people, whatever the file: it has the level after the time.
+    assert!(log.contains(" INFO ") && log.contains("shutting down"), "{log}");
+    assert!(!log.contains('\x1b'), "{log:?}");
+}
+
+#[test]
+fn without_a_terminal_the_samples_are_warned_of_once_and_not_where_there_are_none() {
+    let dev = Dev::start_with(&[]);
+    let said = dev.until_said(" enqueue sample.hello");
+    assert_eq!(said.matches("some fail on purpose").count(), 1, "{said}");
+    drop(dev);
+    let said = Dev::start_with(&["--no-samples"]).until_said(" enqueue sample.hello");
+    assert!(!said.contains("on purpose"), "{said}");
 }

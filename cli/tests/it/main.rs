@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod dev;
+mod documents;
+mod keys;
 mod operators;
 mod support;
+mod terminal;
 mod usage;
+mod waiting;

@@ -65,8 +65,9 @@ fn faults_are_named_field_by_field(dev: &Dev) {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     let said = stderr(&output);
-    assert!(said.contains("  kind: ") && said.contains("  priority: "), "{said}");
+    assert!(said.contains("  kind: may hold only") && said.contains("  priority: must be from 1"), "{said}");
     let broken = dev.run(&["enqueue", "a", "--args", "[1,"]);
+    assert_eq!(broken.status.code(), Some(2));
     assert!(stderr(&broken).contains("  args: is not JSON"), "{}", stderr(&broken));
 }
 
@@ -81,8 +82,17 @@ fn an_endpoint_is_written_paused_rotated_and_deleted(dev: &Dev) {
     assert_eq!(dev.json(&["endpoint", "pause", "pdf", "--reason", "r", "--json"])["paused_reason"], "r");
     assert_eq!(dev.json(&["endpoint", "resume", "pdf", "--json"])["paused_at"], Value::Null);
     let wrong = dev.run(&["endpoint", "put", "pdf", "--spec", r#"{"url": "ftp://x", "colour": 1}"#]);
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("  url: ") && stderr(&wrong).contains("  colour: "), "{}", stderr(&wrong));
+    // What the dispatcher of `dev` would dial may be written: loopback, and nothing private besides.
+    let near = r#"{"url": "http://127.0.0.1:9000/"}"#;
+    assert!(dev.run(&["endpoint", "put", "pdf", "--spec", near]).status.success());
+    let private = ["endpoint", "put", "pdf", "--spec", r#"{"url": "https://10.0.0.1/"}"#];
+    assert_eq!(dev.run(&private).status.code(), Some(2));
+    let (status, answer) = dev.http("PUT /v1/endpoints/pdf", "", private[4]);
+    assert!(status == 422 && answer.contains("forbidden_url"), "{answer}");
+    assert!(answer.contains("list its host in POSTHASTE_EGRESS_ALLOW"), "{answer}");
+    assert!(dev.run(&[&private[..], &["--egress-allow", "10.0.0.0/8"]].concat()).status.success());
     assert!(dev.run(&["endpoint", "delete", "pdf"]).status.success());
     assert_eq!(dev.run(&["endpoint", "get", "pdf"]).status.code(), Some(1));
 }

@@ -1,7 +1,8 @@
 //! Running the binary.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
@@ -37,7 +38,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A running `posthaste dev` without samples; killed when dropped.
+/// A running `posthaste dev`; killed when dropped.
 pub struct Dev {
     pub process: Child,
     pub lines: Receiver<String>,
@@ -45,12 +46,20 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Starts one in a folder of its own and returns when it says where it is.
+    /// Starts one without samples and returns when it says where it is.
     pub fn start() -> Self {
+        let dev = Self::start_with(&["--no-samples"]);
+        dev.until_said(" enqueue sample.hello");
+        dev
+    }
+
+    /// Starts one in a folder of its own.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut process = posthaste()
-            .args(["dev", "--no-samples", "--api-listen", "127.0.0.1:18710", "--data-dir"])
+            .args(["dev", "--api-listen", "127.0.0.1:18710", "--data-dir"])
             .arg(folder.path().join("dev"))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -58,28 +67,38 @@ impl Dev {
         let (sender, lines) = channel();
         let stderr = BufReader::new(process.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
-        let dev = Self { process, lines, folder };
-        dev.until_said(" enqueue sample.hello");
-        dev
+        Self { process, lines, folder }
     }
 
-    /// Waits for a line with these words and returns it.
+    /// Waits for a line with these words and returns all that was said until then.
     pub fn until_said(&self, words: &str) -> String {
         let give_up = Instant::now() + START_LIMIT;
         let mut said = String::new();
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) if line.contains(words) => return line,
-                Ok(line) => said = said + &line + "\n",
+                Ok(line) => {
+                    let found = line.contains(words);
+                    said = said + &line + "\n";
+                    if found {
+                        return said;
+                    }
+                }
                 Err(error) => panic!("never said {words:?} ({error}), but:\n{said}"),
             }
         }
     }
 
-    /// Runs another command on its database.
+    /// Another command on its database.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = posthaste();
+        command.args(arguments).env("POSTHASTE_DATA_DIR", self.folder.path().join("dev"));
+        command
+    }
+
+    /// Runs it to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        posthaste().args(arguments).env("POSTHASTE_DATA_DIR", self.folder.path().join("dev")).output().unwrap()
+        self.command(arguments).output().unwrap()
     }
 
     /// As [`Dev::run`], and reads the JSON that a command which succeeds prints.
@@ -87,6 +106,29 @@ impl Dev {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A request to its API (such as `GET /v1/jobs`), with more header lines: the status, and the whole answer.
+    pub fn http(&self, request: &str, headers: &str, body: &str) -> (u16, String) {
+        let note = std::fs::read(self.folder.path().join("dev/dev.json")).unwrap();
+        let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
+        let address = note["api_url"].as_str().unwrap().strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+    }
+
+    /// What its Postgres has logged.
+    pub fn postgres_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("dev/postgres/postgres.log")).unwrap()
     }
 
     /// The process id of its Postgres, while it has one.
@@ -104,6 +146,12 @@ impl Drop for Dev {
         // The folder can only be removed once nobody writes into it.
         postmaster.map(|pid| gone(&pid, Duration::from_secs(20)));
     }
+}
+
+/// Ctrl-C.
+pub fn interrupt(process: &Child) {
+    let pid = rustix::process::Pid::from_raw(process.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
 /// Waits for the end of a process; `false` when that does not come in time.

@@ -7,7 +7,7 @@ fn help_lists_every_command() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let help = stdout(&output);
-    for command in ["dev", "migrate", "dispatcher", "serve", "enqueue", "job", "endpoint", "doctor"] {
+    for command in ["dev", "migrate", "dispatcher", "serve", "enqueue", "job", "endpoint", "keys", "doctor"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
     }
     let jobs = stdout(&run(&["job", "--help"]));
@@ -18,6 +18,10 @@ fn help_lists_every_command() {
     for command in ["list", "get", "put", "delete", "pause", "resume", "rotate-secret"] {
         assert!(endpoints.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {endpoints}");
     }
+    let keys = stdout(&run(&["keys", "--help"]));
+    for command in ["mint", "list", "revoke"] {
+        assert!(keys.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {keys}");
+    }
 }
 
 #[test]
@@ -27,6 +31,15 @@ fn what_makes_no_sense_exits_with_two_and_says_so_on_stderr_alone() {
         &["enqueue"],
         &["enqueue", "a", "--priority", "high"],
         &["enqueue", "a", "--delay-ms", "1", "--run-at", "2027-01-01T00:00:00Z"],
+        &["enqueue", "a", "--run-at", "tomorrow"],
+        &["enqueue", "a", "--args", "[1,"],
+        &["enqueue", "a", "--metadata", "[]"],
+        &["endpoint", "put", "a", "--spec", "{"],
+        &["endpoint", "put", "a", "--spec", r#"{"url": "https://example.com/", "colour": 1}"#],
+        &["endpoint", "put", "a/b", "--spec", r#"{"url": "https://example.com/"}"#],
+        &["keys", "mint", "a"],
+        &["keys", "mint", "a", "--scope", "root"],
+        &["keys", "mint", "", "--scope", "read"],
         &["job", "get", "seven"],
         &["job", "list", "--state", "asleep"],
         &["job", "list", "--limit", "0"],
@@ -39,6 +52,57 @@ fn what_makes_no_sense_exits_with_two_and_says_so_on_stderr_alone() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_time_that_is_none_is_answered_with_the_forms_there_are() {
+    for flag in ["--run-at", "--expires-at"] {
+        let said = stderr(&run(&["enqueue", "a", flag, "tomorrow"]));
+        assert!(said.contains("2026-11-21T08:00:00Z") && said.contains("+01:00"), "{said}");
+    }
+}
+
+#[test]
+fn a_url_that_would_never_be_dialled_is_refused_before_anything_is_asked_with_the_setting_that_lets_it_through() {
+    let put = ["endpoint", "put", "a", "--database-url", "postgres://127.0.0.1:1/x", "--spec"];
+    for url in ["http://10.0.0.1/", "https://10.0.0.1/", "https://localhost/", "http://example.com/"] {
+        let spec = format!(r#"{{"url": "{url}"}}"#);
+        let output = run(&[&put[..], &[&spec]].concat());
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("[forbidden_url]") && said.contains("POSTHASTE_EGRESS_ALLOW"), "{said}");
+    }
+    let wrong = run(&[&put[..], &[r#"{"url": "https://example.com/"}"#, "--egress-allow", "10.0.0.0/99"]].concat());
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("POSTHASTE_EGRESS_ALLOW has"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn a_whole_key_given_by_mistake_is_not_repeated() {
+    let output = run(&["keys", "revoke", "ph_01234567_secret"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
+}
+
+/// `[default: …]` of a flag in a help text.
+fn default<'a>(help: &'a str, flag: &str) -> &'a str {
+    let flag = help.split(&format!("--{flag} ")).nth(1).unwrap();
+    flag.split("[default: ").nth(1).unwrap().split(']').next().unwrap()
+}
+
+#[test]
+fn the_help_of_services_says_the_defaults_of_the_reference_and_promises_no_console() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/configuration.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    let of = |command: &str| stdout(&run(&[command, "--help"]));
+    let (dev, serve) = (of("dev"), of("serve"));
+    let row = |flag: &str| reference.lines().find(|line| line.contains(&format!("`--{flag}`"))).unwrap();
+    for flag in ["shutdown-grace-ms", "log"] {
+        let (dev, serve, row) = (default(&dev, flag), default(&serve, flag), row(flag));
+        assert_ne!(dev, serve);
+        assert!(row.replace('`', "").contains(&format!("| {serve} (dev: {dev}) |")), "{row}");
+    }
+    assert!(!format!("{dev}{serve}{}", of("dispatcher")).contains("console"));
 }
 
 #[test]

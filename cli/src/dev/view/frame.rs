@@ -98,6 +98,7 @@ impl Frame<'_> {
                 format!("samples   {} {ended}/{} of batch {round}, {enqueued} enqueued", bar(ended), SAMPLES.len());
             lines.push(line(text, Tone::Good));
         }
+        lines.extend(self.hints.samples.map(|samples| line(samples.to_owned(), Tone::Dim)));
         lines
     }
 

@@ -3,7 +3,7 @@
 mod frame;
 mod screen;
 
-pub use screen::Screen;
+pub use screen::{Screen, with_stderr_in};
 
 use std::time::{Duration, Instant};
 

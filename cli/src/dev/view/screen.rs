@@ -44,10 +44,7 @@ pub struct Screen {
 impl Screen {
     /// Takes the terminal.
     pub fn claim(log: &Path) -> anyhow::Result<Self> {
-        let opening = || format!("opening {}", log.display());
-        let file: File = OpenOptions::new().create(true).append(true).open(log).with_context(opening)?;
-        let stderr = rustix::io::dup(stdio::stderr())?;
-        stdio::dup2_stderr(&file)?;
+        let stderr = divert_stderr(log)?;
         let mut stdout = io::stdout().lock();
         stdout.write_all(ENTER.as_bytes())?;
         stdout.flush()?;
@@ -84,6 +81,23 @@ impl Screen {
         stdout.write_all(frame.as_bytes())?;
         stdout.flush()
     }
+}
+
+/// Does this while stderr is the log: who asks whether it is a terminal, and may be coloured, is told how it will be.
+pub fn with_stderr_in<T>(log: &Path, doing: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let stderr = divert_stderr(log)?;
+    let done = doing();
+    stdio::dup2_stderr(&stderr)?;
+    Ok(done)
+}
+
+/// From now on stderr is the log; gives what it was.
+fn divert_stderr(log: &Path) -> anyhow::Result<OwnedFd> {
+    let opening = || format!("opening {}", log.display());
+    let file: File = OpenOptions::new().create(true).append(true).open(log).with_context(opening)?;
+    let stderr = rustix::io::dup(stdio::stderr())?;
+    stdio::dup2_stderr(&file)?;
+    Ok(stderr)
 }
 
 impl Drop for Screen {

@@ -1,0 +1,55 @@
+//! What the documents show is what there is.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+#[test]
+fn the_rust_handler_of_the_readme_is_the_compiled_example() {
+    let (readme, example) = (read("README.md"), read("examples/functions/rust_axum.rs"));
+    let shown = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(shown, example);
+    // And it names the dependencies that it is compiled with.
+    let (manifest, dependencies) =
+        (read("Cargo.toml"), example.lines().filter_map(|line| line.strip_prefix("//!     ")));
+    for dependency in dependencies {
+        let (name, version) = dependency.split_once(' ').unwrap();
+        let version = version.split('"').nth(1).unwrap();
+        let ours = manifest.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
+        assert!(ours.contains(&format!("\"{version}.")), "{dependency}: {ours}");
+    }
+}
+
+/// The endpoints that a reader of all documents would write on one machine.
+fn shown_endpoints() -> Vec<Value> {
+    let folders = ["docs/how-to", "examples/functions"];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).chain([read("README.md")]);
+    let put = |line: &str| {
+        let spec = line.split_once("posthaste endpoint put ")?.1.split('\'').nth(1)?.to_owned();
+        Some(serde_json::from_str(&spec).unwrap())
+    };
+    texts.flat_map(|text| text.lines().filter_map(put).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn no_two_documents_take_one_kind_or_one_port() {
+    let endpoints = shown_endpoints();
+    assert!(endpoints.len() >= 5, "{endpoints:?}");
+    let (mut kinds, mut urls) = (BTreeSet::new(), BTreeSet::new());
+    for endpoint in &endpoints {
+        assert!(urls.insert(endpoint["url"].to_string()), "{endpoint}");
+        for kind in endpoint["kinds"].as_array().unwrap() {
+            assert!(kinds.insert(kind.to_string()), "{endpoint}");
+        }
+    }
+}
