@@ -1,8 +1,8 @@
 """A Cloud Run function as Google's functions-framework wants it: Posthaste sends it CloudEvents, unchanged.
 
     pip install functions-framework
-    functions-framework --source examples/functions/cloudevents_main.py --target resize --signature-type cloudevent --port 9001
-    posthaste endpoint put resizer --spec '{"url": "http://127.0.0.1:9001/", "format": "cloudevents", "kinds": ["resize"]}'
+    functions-framework --source examples/functions/cloudevents_main.py --target resize --signature-type cloudevent --port 9004
+    posthaste endpoint put resizer --spec '{"url": "http://127.0.0.1:9004/", "format": "cloudevents", "kinds": ["resize"]}'
     posthaste enqueue resize --args '{"image": "cat.png", "width": 320}' --wait
 
 The framework answers 200 "OK" whatever the function returns, so the job's result is that text; an exception is a 500,

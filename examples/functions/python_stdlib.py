@@ -1,8 +1,8 @@
 """A function for Posthaste with Python's standard library alone.
 
-    python3 examples/functions/python_stdlib.py 9000
-    posthaste endpoint put python --spec '{"url": "http://127.0.0.1:9000/", "kinds": ["generate_pdf"]}'
-    posthaste enqueue generate_pdf --args '{"pages": 3}' --wait
+    python3 examples/functions/python_stdlib.py 9003
+    posthaste endpoint put python --spec '{"url": "http://127.0.0.1:9003/", "kinds": ["render_pdf"]}'
+    posthaste enqueue render_pdf --args '{"pages": 3}' --wait
 
 With ``POSTHASTE_SIGNING_SECRET`` (the ``whsec_…`` that ``endpoint put`` printed) it refuses what Posthaste did not
 sign. A server that is not on loopback should always have it.
@@ -25,7 +25,7 @@ TOLERANCE_S = 300
 
 def handle(job: dict, args: dict) -> tuple[int, dict[str, str], object]:
     """Does the work. Gives status, headers and body: what they mean is in docs/reference/answers.md."""
-    if job["kind"] != "generate_pdf":
+    if job["kind"] != "render_pdf":
         return 422, {}, {"error": f"unknown kind {job['kind']}"}
     pages = args.get("pages", 1)
     if not isinstance(pages, int) or pages < 1:
@@ -81,7 +81,7 @@ class Function(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 9003
     print(f"listening on http://127.0.0.1:{port}/", file=sys.stderr)
     ThreadingHTTPServer(("127.0.0.1", port), Function).serve_forever()
 
