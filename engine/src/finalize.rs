@@ -310,3 +310,16 @@ impl<'a> FollowColumns<'a> {
 fn small(count: u32) -> i16 {
     i16::try_from(count).unwrap_or(i16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_that_expects_to_win_lacks_one_line() {
+        let line = "  on conflict do nothing\n";
+        assert_eq!(FENCED.matches(line).count(), 1);
+        assert_eq!(FENCED.len() - UNCONTESTED.len(), line.len());
+        assert!(UNCONTESTED.contains("on conflict on constraint dead_letter_pkey do nothing"));
+    }
+}

@@ -21,12 +21,14 @@ claimed as materialized (
   returning seq, job_id, run_lease, uncounted_since, lane_id, priority, failures, uncounted
 ),
 -- Belt and braces: a run that has ended is not started again, whoever left its row behind. Nobody can have ended a first
--- run whose row is here. A `case`, so that no plan joins the claim to all attempts.
+-- run whose row is here. A scalar sub-select: `not exists` was seen to read all attempts, by a join or by a hash.
 fresh as materialized (
   select c.*
   from claimed c
-  where case when c.run_lease = 1 then true else not exists (
-    select from posthaste.attempt a where a.job_id = c.job_id and a.run_lease = c.run_lease) end
+  where c.run_lease = 1 or (
+    select true from posthaste.attempt a
+    where a.job_id = c.job_id and a.run_lease = c.run_lease
+    limit 1) is null
 ),
 leased as (
   insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)

@@ -1,8 +1,8 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
 -- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v1 wraps it for SQL.
--- $1–$14 one element per run, at most one per run, sorted by (job, run) as the lock order asks; $15–$23 one per run that
--- goes again or dies; $24 who ends them; $25 leases whose last runs these are; see engine/src/finalize.rs. `unnest` in
--- the select list streams; in `from` each array would be stored first.
+-- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
+-- leases whose last runs these are; see engine/src/finalize.rs. `unnest` in the select list streams; in `from` each array
+-- would be stored first.
 with input as (
   select
     unnest($1::bigint[]) as job_id,
@@ -35,7 +35,7 @@ follow as materialized (
 cancels as materialized (
   select c.job_id, c.reason
   from posthaste.cancel_request c
-  where c.job_id = any ($1) and (select exists (select from posthaste.cancel_request))
+  where c.job_id = any ($1)
 ),
 ended as (
   insert into posthaste.attempt (
@@ -55,6 +55,8 @@ ended as (
   where i.lease_id is null
     or (i.lease_id, i.nonce) in (
       select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3))
+  -- The lock order: a hash join was seen to lose that of the arrays, and two batches to deadlock.
+  order by i.job_id, i.run_lease
   on conflict do nothing
   returning attempt.job_id, attempt.run_lease, attempt.outcome, attempt.attempt, attempt.error_code, attempt.error_message
 ),
@@ -99,7 +101,7 @@ granted as (
   delete from posthaste.cancel_request c
   using ended e
   where c.job_id = e.job_id and e.outcome in ('completed', 'cancelled', 'dead')
-    and (select exists (select from posthaste.cancel_request))
+    and c.job_id = any (array(select k.job_id from cancels k))
 ),
 -- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
 drained as (
