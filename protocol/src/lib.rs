@@ -14,6 +14,7 @@
 
 mod field;
 mod guard;
+mod master_key;
 mod object;
 mod word;
 
