@@ -18,6 +18,8 @@ mod master_key;
 mod object;
 mod word;
 
+// What a callback may do.
+pub mod action;
 // API keys: minted form, stored verifier, scopes.
 pub mod api_key;
 // Batches of jobs as written.
@@ -34,6 +36,8 @@ pub mod id;
 pub mod idempotency;
 // Jobs and attempts as read.
 pub mod job;
+// The keys of callback tokens.
+pub mod key_ring;
 // Names of kinds.
 pub mod name;
 // Jobs as written.
@@ -46,6 +50,8 @@ pub mod seal;
 pub mod signature;
 // An endpoint's signing secrets, sealed together.
 pub mod signing;
+// Callback tokens.
+pub mod token;
 // W3C trace context.
 pub mod trace;
 
