@@ -24,6 +24,8 @@ pub mod action;
 pub mod api_key;
 // Batches of jobs as written.
 pub mod batch;
+// Callbacks: bodies, digests and answers.
+pub mod callback;
 // The dispatch request: body and headers of the POST to a function.
 pub mod dispatch;
 // Endpoints as written and as read back.
@@ -50,6 +52,8 @@ pub mod seal;
 pub mod signature;
 // An endpoint's signing secrets, sealed together.
 pub mod signing;
+// Steps of a function, kept between its runs.
+pub mod steps;
 // Callback tokens.
 pub mod token;
 // W3C trace context.
