@@ -36,6 +36,8 @@ pub mod header;
 pub mod id;
 // The idempotency key that a function sees.
 pub mod idempotency;
+// Signatures of third parties.
+pub mod inbound;
 // Jobs and attempts as read.
 pub mod job;
 // The keys of callback tokens.
