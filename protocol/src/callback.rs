@@ -168,7 +168,7 @@ impl Draft {
             "extend_ms" => self.ms = field.integer_in(1, MAX_MS, faults),
             "percent" => self.percent = read_percent(field, faults),
             "metadata" => self.metadata = field.verbatim_object_within(MAX_PROGRESS_METADATA_BYTES, faults),
-            "seq" => self.seq = field.integer_in(0, (1 << 31) - 1, faults).and_then(|seq| seq.try_into().ok()),
+            "seq" => self.seq = steps::read_seq(field, faults),
             _ => self.steps = steps::read(field, faults),
         }
     }

@@ -26,6 +26,8 @@ pub mod api_key;
 pub mod batch;
 // Callbacks: bodies, digests and answers.
 pub mod callback;
+// CEL expressions as written.
+pub mod cel;
 // The dispatch request: body and headers of the POST to a function.
 pub mod dispatch;
 // Endpoints as written and as read back.
@@ -56,6 +58,8 @@ pub mod signature;
 pub mod signing;
 // Steps of a function, kept between its runs.
 pub mod steps;
+// Answers of functions that want to be POSTed again.
+pub mod suspend;
 // Callback tokens.
 pub mod token;
 // W3C trace context.

@@ -34,3 +34,8 @@ pub(crate) fn read(field: &Field, faults: &mut Faults) -> Option<Box<RawValue>> 
     }
     (faults.count() == before).then_some(steps)
 }
+
+/// Reads the number that is compared before steps are set: 0 to 2^31 − 1.
+pub(crate) fn read_seq(field: &Field, faults: &mut Faults) -> Option<u32> {
+    field.integer_in(0, (1 << 31) - 1, faults).and_then(|seq| seq.try_into().ok())
+}
