@@ -18,6 +18,8 @@ mod master_key;
 mod object;
 mod word;
 
+// Answers of functions that will call back.
+pub mod accepted;
 // What a callback may do.
 pub mod action;
 // API keys: minted form, stored verifier, scopes.
