@@ -34,6 +34,8 @@ pub mod cel;
 pub mod dispatch;
 // Endpoints as written and as read back.
 pub mod endpoint;
+// The gateway's public URLs.
+pub mod gateway_url;
 // Header names and values that endpoints and jobs may set.
 pub mod header;
 // Job ids.
