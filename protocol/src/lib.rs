@@ -1,5 +1,5 @@
-//! What goes over the wire between Posthaste and the people who use it: ids, jobs, endpoints, the dispatch request,
-//! its signature, keys and problems.
+//! What goes over the wire between Posthaste and the people who use it: ids, jobs, endpoints, the dispatch request and
+//! its signature, callbacks and their tokens, keys and problems.
 //!
 //! This room does no I/O, reads no clock, draws no randomness and looks at no environment: time, nonces and key
 //! bytes are arguments. It is the only room that computes signatures and MACs. Every parser takes any input without
@@ -8,9 +8,11 @@
 //! | coming in | | going out | |
 //! |---|---|---|---|
 //! | [`new_job`], [`batch`] | jobs as a producer writes them | [`job`] | a job as it is read back |
-//! | [`endpoint`] | an endpoint as written and read | [`dispatch`] | the POST to the function |
-//! | [`api_key`] | who may call the API | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
-//! | [`seal`], [`signing`] | secrets at rest | [`problem`] | what went wrong, RFC 9457 |
+//! | [`endpoint`] | an endpoint as written and read | [`dispatch`], [`gateway_url`] | the POST to the function |
+//! | [`accepted`], [`suspend`], [`steps`] | what a function answers with a 202 | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
+//! | [`callback`], [`action`], [`token`] | what it says later, and by what right | [`problem`] | what went wrong, RFC 9457 |
+//! | [`inbound`], [`cel`] | webhooks of third parties | | |
+//! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
 mod guard;
