@@ -248,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn problems_of_callbacks_have_the_statuses_of_the_contract() {
+        let statuses = [
+            (Code::MalformedJson, 400),
+            (Code::InvalidToken, 401),
+            (Code::InvalidSignature, 401),
+            (Code::ActionNotAllowed, 403),
+            (Code::LeaseSuperseded, 409),
+            (Code::AlreadyFinalized, 409),
+            (Code::PastRetention, 410),
+            (Code::PayloadTooLarge, 413),
+            (Code::UnsupportedMediaType, 415),
+            (Code::Invalid, 422),
+        ];
+        for (code, status) in statuses {
+            assert_eq!(code.status(), status, "{code}");
+        }
+    }
+
+    #[test]
     fn every_code_has_an_error_status() {
         for code in Code::ALL {
             assert!((400..=599).contains(&code.status()));
