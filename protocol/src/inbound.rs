@@ -90,8 +90,8 @@ pub struct InboundSignature {
     pub secrets: Vec<SecretSource>,
 }
 
-/// What came in.
-#[derive(Debug, Clone, Copy)]
+/// What came in. Cannot be printed: headers and bodies of strangers hold what belongs into no log.
+#[derive(Clone, Copy)]
 pub struct InboundRequest<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
