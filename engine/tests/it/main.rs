@@ -5,6 +5,7 @@
 mod bad_input;
 mod claim;
 mod enqueue;
+mod explain;
 mod finalize;
 mod floor;
 mod migrate;
