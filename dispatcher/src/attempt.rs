@@ -289,5 +289,6 @@ fn run_end(run: &ClaimedRun, transition: lifecycle::Transition, facts: &Facts) -
         age_us: None, // set by the completer, when it writes
         headers_us: facts.headers_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
         body_us: facts.body_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
+        callback: None,
     }
 }

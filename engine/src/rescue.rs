@@ -193,6 +193,7 @@ impl HeldRun {
             age_us: None,
             headers_us: None,
             body_us: None,
+            callback: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod finalize;
 mod floor;
 mod migrate;
 mod model;
+mod park;
 mod plan;
 mod prepare;
 mod races;
