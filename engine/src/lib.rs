@@ -4,6 +4,7 @@
 //! statement beside it in `sql/`. Nothing else in Posthaste holds SQL against tables.
 
 pub mod api_key;
+pub mod callback;
 pub mod cancel;
 pub mod claim;
 pub mod depth;
@@ -33,5 +34,6 @@ pub mod retry_job;
 pub mod session;
 pub mod sleep;
 pub mod sweep;
+pub mod time_out;
 
 pub use error::EngineError;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the lint's exception covers test functions only")]
 
 mod bad_input;
+mod callback;
 mod claim;
 mod enqueue;
 mod finalize;
@@ -15,3 +16,5 @@ mod prepare;
 mod races;
 mod range;
 mod rescue;
+mod time_out;
+mod wait_races;
