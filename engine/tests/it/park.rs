@@ -191,7 +191,7 @@ async fn a_park_that_meets_a_rescue_finds_its_run_ended_or_parks_it() {
         let (mut first, mut second) = (db.patient(Role::Settle).await, db.patient(Role::Settle).await);
         let mut tx = first.begin().await.unwrap();
         let rescued = rescue(&mut tx, &[dispatcher.id], &retry_lost, 0.0).await.unwrap();
-        assert_eq!(rescued, Rescued { leases: 1, runs: 1 });
+        assert_eq!(rescued, Rescued { leases: 1, runs: 1, parked: 0 });
 
         let pid = backend(&mut second).await;
         let accepted = FakeDispatcher::accepted(&claimed);

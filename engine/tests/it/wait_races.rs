@@ -6,13 +6,16 @@ use posthaste_engine::{
     callback::{CallbackEnd, Told, finish},
     claim::ClaimedRun,
     park::{Parked, park},
+    rescue::{LostPolicy, Rescued, rescue, retry_lost},
     session::Role,
     time_out::{TimedOut, time_out},
 };
 use posthaste_protocol::{action::Action, job::State};
 use posthaste_tests::{
-    FakeDispatcher, TestDb,
-    sql::{assert_each_job_is_in_one_place, attempts, backend, cancel, count, enqueue, run, start_blocked, state},
+    FakeDispatcher, HOUR, TestDb,
+    sql::{
+        assert_each_job_is_in_one_place, attempts, backend, cancel, count, enqueue, number, run, start_blocked, state,
+    },
 };
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
@@ -241,6 +244,66 @@ async fn a_callback_that_meets_a_forced_cancel_is_told_that_the_job_had_ended() 
             assert_eq!(told, APPLIED);
         }
         assert_eq!(count(&mut stage.observer, "waiting").await, 0);
+        assert_each_job_is_in_one_place(&mut stage.observer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rescue_that_meets_a_park_passes_the_lease_by() {
+    for commits in [true, false] {
+        let mut stage = Stage::running().await;
+        let accepted = FakeDispatcher::accepted(&stage.claimed);
+        let mut tx = stage.first.begin().await.unwrap();
+        park(&mut tx, &[accepted], &[]).await.unwrap();
+
+        let silent = [stage.dispatcher.id];
+        let rescued = rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap();
+        assert_eq!(rescued, Rescued::default());
+        close(tx, commits).await;
+
+        let rescued = rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap();
+        assert_eq!(rescued, Rescued { leases: 1, runs: usize::from(!commits), parked: 0 });
+        assert_eq!(count(&mut stage.observer, "lease").await, 0);
+        let ends: &[&str] = if commits { &[] } else { &["1:rescued"] };
+        stage.ends_as(if commits { "waiting" } else { "scheduled" }, ends).await;
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_meets_a_rescue_that_parks_ends_the_run_all_the_same() {
+    for commits in [true, false] {
+        let mut stage = Stage::running().await;
+        let wait_lost = |scan| LostPolicy { wait: Some(HOUR), ..retry_lost(scan) };
+        let mut tx = stage.first.begin().await.unwrap();
+        let rescued = rescue(&mut tx, &[stage.dispatcher.id], &wait_lost, 0.0).await.unwrap();
+        assert_eq!(rescued, Rescued { leases: 1, runs: 0, parked: 1 });
+
+        // Nobody waits: the lease is read without a lock.
+        assert_eq!(complete(&mut stage.second, &stage.claimed).await, APPLIED);
+        close(tx, commits).await;
+
+        stage.ends_as("completed", &["1:completed"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_202_that_meets_a_rescue_that_parks_is_added_to_the_wait() {
+    for commits in [true, false] {
+        let mut stage = Stage::running().await;
+        let wait_lost = |scan| LostPolicy { wait: Some(HOUR), ..retry_lost(scan) };
+        let mut tx = stage.first.begin().await.unwrap();
+        rescue(&mut tx, &[stage.dispatcher.id], &wait_lost, 0.0).await.unwrap();
+
+        let pid = backend(&mut stage.second).await;
+        let mut second = stage.second;
+        let accepted = FakeDispatcher::accepted(&stage.claimed);
+        let work = async move { park(&mut second, &[accepted], &[]).await.unwrap() };
+        let parking = start_blocked(&mut stage.observer, pid, work).await;
+        close(tx, commits).await;
+
+        let parked = parking.await.unwrap();
+        assert!(matches!(parked[..], [Parked::Waits { .. }]), "{parked:?}");
+        assert_eq!(number(&mut stage.observer, "select http_status::bigint from posthaste.waiting").await, 202);
         assert_each_job_is_in_one_place(&mut stage.observer).await;
     }
 }
