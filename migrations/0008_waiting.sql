@@ -245,6 +245,7 @@ select
   e.error_code,
   e.error_message,
   e.finished_at as error_at,
+  -- As in claim.sql.
   case when p.job_id is not null then json_build_object(
     'percent', p.percent, 'message', p.message, 'metadata', coalesce(p.metadata, '{}'),
     'at', to_char(p.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) end as progress,

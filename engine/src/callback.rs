@@ -160,6 +160,13 @@ fn state_after(outcome: &str) -> State {
     }
 }
 
+/// Why these runs do not go on, in order: for a callback that does not end its run and found it over.
+pub async fn lost(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<Told>, EngineError> {
+    let marks: Vec<_> = runs.iter().map(|run| (*run, "", Vec::new())).collect();
+    let told = told(connection, &marks).await?.into_iter();
+    Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
+}
+
 /// What these callbacks are told, as the ledger stands, and the states of their jobs. `None`: nothing holds the run, and
 /// nothing has ended it.
 async fn verdicts(
@@ -170,20 +177,25 @@ async fn verdicts(
     if which.is_empty() {
         return Ok(Vec::new());
     }
-    let of = |read: fn(&CallbackEnd) -> i64| which.iter().map(|&n| read(&callbacks[n])).collect::<Vec<_>>();
+    let marks = which.iter().map(|&n| &callbacks[n]);
+    let marks: Vec<_> = marks.map(|call| (call.run, call.action.as_str(), call.digest.to_vec())).collect();
+    let told = told(connection, &marks).await?;
+    Ok(which.iter().zip(told).map(|(&n, (told, state))| (n, told, state)).collect())
+}
+
+async fn told(
+    connection: &mut PgConnection,
+    marks: &[(RunRef, &str, Vec<u8>)],
+) -> Result<Vec<(Option<Told>, State)>, EngineError> {
     let rows = sqlx::query(include_str!("sql/told.sql"))
-        .bind(of(|callback| callback.run.job_id))
-        .bind(of(|callback| callback.run.run_lease))
-        .bind(of(|callback| callback.run.lease.lease_id))
-        .bind(which.iter().map(|&n| callbacks[n].action.as_str()).collect::<Vec<_>>())
-        .bind(which.iter().map(|&n| callbacks[n].digest.to_vec()).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(run, ..)| run.job_id).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(run, ..)| run.run_lease).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(run, ..)| run.lease.lease_id).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(_, action, _)| *action).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(.., digest)| digest.as_slice()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let verdicts = which.iter().zip(&rows).map(|(&n, row)| {
-        let (told, state) = verdict(row, callbacks[n].run.run_lease)?;
-        Ok((n, told, state))
-    });
-    verdicts.collect()
+    marks.iter().zip(&rows).map(|((run, ..), row)| verdict(row, run.run_lease)).collect()
 }
 
 fn verdict(row: &PgRow, run_lease: i64) -> Result<(Option<Told>, State), EngineError> {
