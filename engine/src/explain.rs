@@ -18,6 +18,8 @@ pub enum Reason {
     Ended,
     /// It is running.
     Running,
+    /// Its function has accepted it, and has not called back yet.
+    WaitingForCallback,
     /// It waits for a time.
     Scheduled,
     /// It names an endpoint that does not exist.
@@ -87,6 +89,8 @@ struct Facts {
     endpoint_exists: bool,
     paused: Option<(DateTime<Utc>, Option<String>)>,
     held: Option<(i64, Option<String>, DateTime<Utc>)>,
+    /// Since when it is parked, and until when its function must give a sign of life.
+    parked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     cancel_requested: bool,
     alive: i64,
     states: Vec<EndpointState>,
@@ -123,6 +127,8 @@ impl Facts {
         let paused_at: Option<DateTime<Utc>> = row.try_get("paused_at")?;
         let paused_reason: Option<String> = row.try_get("paused_reason")?;
         let claimed_at: Option<DateTime<Utc>> = row.try_get("claimed_at")?;
+        let parked_at: Option<DateTime<Utc>> = row.try_get("parked_at")?;
+        let deadline_at: Option<DateTime<Utc>> = row.try_get("deadline_at")?;
         let dispatcher: Option<i64> = row.try_get("dispatcher_id")?;
         let host: Option<String> = row.try_get("host")?;
         let states: Option<Vec<Option<String>>> = row.try_get("states")?;
@@ -138,6 +144,7 @@ impl Facts {
             endpoint_exists: row.try_get("endpoint_exists")?,
             paused: paused_at.map(|at| (at, paused_reason)),
             held: dispatcher.zip(claimed_at).map(|(id, at)| (id, host, at)),
+            parked: parked_at.zip(deadline_at),
             cancel_requested: row.try_get("cancel_requested")?,
             alive: row.try_get("alive")?,
             states: states.filter_map(|text| serde_json::from_str(&text).ok()).collect(),
@@ -155,7 +162,8 @@ impl Facts {
             State::Scheduled => {
                 (Reason::Scheduled, format!("the job is scheduled to run at {}", self.run_at.to_rfc3339()))
             }
-            State::Available | State::Blocked | State::Waiting => self.not_started(),
+            State::Waiting => (Reason::WaitingForCallback, self.waiting()),
+            State::Available | State::Blocked => self.not_started(),
         }
     }
 
@@ -166,6 +174,15 @@ impl Facts {
         let host = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
         let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
         format!("dispatcher {id}{host} has been running the job since {}{asked}", since.to_rfc3339())
+    }
+
+    fn waiting(&self) -> String {
+        let Some((since, deadline)) = self.parked else {
+            return "the job waits for a callback".to_owned();
+        };
+        let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
+        let (since, deadline) = (since.to_rfc3339(), deadline.to_rfc3339());
+        format!("the job waits for a callback since {since}, and times out at {deadline}{asked}")
     }
 
     fn not_started(&self) -> (Reason, String) {
@@ -242,6 +259,7 @@ mod tests {
             endpoint_exists: true,
             paused: None,
             held: None,
+            parked: None,
             cancel_requested: false,
             alive: 1,
             states: vec![EndpointState::default()],
@@ -290,6 +308,13 @@ mod tests {
             facts.state = state;
             assert_eq!(facts.reason().0, reason);
         }
+        facts.state = State::Waiting;
+        facts.parked = Some((DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH));
+        facts.cancel_requested = true;
+        let (reason, detail) = facts.reason();
+        assert_eq!(reason, Reason::WaitingForCallback);
+        assert!(detail.contains("times out at 1970-") && detail.ends_with("; it was asked to cancel"), "{detail}");
+        facts.cancel_requested = false;
         facts.state = State::Running;
         facts.held = Some((3, Some("box".to_owned()), DateTime::UNIX_EPOCH));
         assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00+00:00");

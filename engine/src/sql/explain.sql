@@ -14,6 +14,8 @@ select
   held.dispatcher_id,
   held.host,
   held.claimed_at,
+  w.parked_at,
+  w.deadline_at,
   exists (select from posthaste.cancel_request c where c.job_id = v.id) as cancel_requested,
   fleet.alive,
   fleet.states,
@@ -41,6 +43,7 @@ left join lateral (
     limit 1)) as endpoint
 ) route on true
 left join posthaste.endpoint e on e.namespace = 1 and e.name = route.endpoint
+left join posthaste.waiting w on w.job_id = v.id and v.state = 'waiting'
 left join lateral (
   select l.dispatcher_id, l.claimed_at, d.host
   from posthaste.lease l
