@@ -19,4 +19,5 @@ mod races;
 mod range;
 mod rescue;
 mod time_out;
+mod wait_plan;
 mod wait_races;
