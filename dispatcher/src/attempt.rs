@@ -263,6 +263,7 @@ fn describe(span: &Span, outcome: &Outcome, facts: &Facts) {
         | Outcome::Misconfigured { error, .. }
         | Outcome::NotSent { error }
         | Outcome::Unknown { error, .. } => error.code.as_ref(),
+        Outcome::TimedOut(_) => "timed_out",
         Outcome::Expired => "expired",
         Outcome::Released => "released",
     };
