@@ -24,6 +24,8 @@ pub enum Reason {
     Ended,
     /// It is running.
     Running,
+    /// Its function has accepted it, and has not called back yet.
+    WaitingForCallback,
     /// It waits for a time.
     Scheduled,
     /// It names an endpoint that does not exist.
@@ -83,6 +85,8 @@ struct Facts {
     paused: Option<(DateTime<Utc>, Option<String>)>,
     held: Option<(i64, Option<String>, DateTime<Utc>)>,
     last: Option<LastRun>,
+    /// Since when it is parked, and until when its function must give a sign of life.
+    parked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     cancel_requested: bool,
     alive: i64,
     states: Vec<EndpointReport>,
@@ -120,6 +124,8 @@ impl Facts {
         let paused_at: Option<DateTime<Utc>> = row.try_get("paused_at")?;
         let paused_reason: Option<String> = row.try_get("paused_reason")?;
         let claimed_at: Option<DateTime<Utc>> = row.try_get("claimed_at")?;
+        let parked_at: Option<DateTime<Utc>> = row.try_get("parked_at")?;
+        let deadline_at: Option<DateTime<Utc>> = row.try_get("deadline_at")?;
         let dispatcher: Option<i64> = row.try_get("dispatcher_id")?;
         let host: Option<String> = row.try_get("host")?;
         let states: Option<Vec<Option<String>>> = row.try_get("states")?;
@@ -136,6 +142,7 @@ impl Facts {
             paused: paused_at.map(|at| (at, paused_reason)),
             held: dispatcher.zip(claimed_at).map(|(id, at)| (id, host, at)),
             last: LastRun::from_row(row)?,
+            parked: parked_at.zip(deadline_at),
             cancel_requested: row.try_get("cancel_requested")?,
             alive: row.try_get("alive")?,
             states: states.filter_map(|text| serde_json::from_str(&text).ok()).collect(),
@@ -151,7 +158,8 @@ impl Facts {
             }
             State::Running => (Reason::Running, self.running()),
             State::Scheduled => (Reason::Scheduled, self.with_misconfigured(self.scheduled())),
-            State::Available | State::Blocked | State::Waiting => {
+            State::Waiting => (Reason::WaitingForCallback, self.waiting()),
+            State::Available | State::Blocked => {
                 let (reason, mut detail) = self.not_started();
                 if let Some(last) = &self.last {
                     detail = format!("{detail}; before, {}", last.clause());
@@ -191,6 +199,15 @@ impl Facts {
         let host = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
         let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
         format!("dispatcher {id}{host} has been running the job since {}{asked}", show(*since))
+    }
+
+    fn waiting(&self) -> String {
+        let Some((since, deadline)) = self.parked else {
+            return "the job waits for a callback".to_owned();
+        };
+        let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
+        let (since, deadline) = (show(since), show(deadline));
+        format!("the job waits for a callback since {since}, and times out at {deadline}{asked}")
     }
 
     fn not_started(&self) -> (Reason, String) {
@@ -271,6 +288,7 @@ mod tests {
             paused: None,
             held: None,
             last: None,
+            parked: None,
             cancel_requested: false,
             alive: 1,
             states: vec![EndpointReport::default()],
@@ -320,6 +338,13 @@ mod tests {
             facts.state = state;
             assert_eq!(facts.reason().0, reason);
         }
+        facts.state = State::Waiting;
+        facts.parked = Some((DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH));
+        facts.cancel_requested = true;
+        let (reason, detail) = facts.reason();
+        assert_eq!(reason, Reason::WaitingForCallback);
+        assert!(detail.contains("times out at 1970-") && detail.ends_with("; it was asked to cancel"), "{detail}");
+        facts.cancel_requested = false;
         facts.state = State::Running;
         facts.held = Some((3, Some("box".to_owned()), DateTime::UNIX_EPOCH));
         assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00Z");

@@ -20,6 +20,8 @@ select
   last.error_message as last_message,
   -- Where the job goes on, its own number is that of its counted failures.
   last.attempt between 1 and v.attempt as last_counted,
+  w.parked_at,
+  w.deadline_at,
   exists (select from posthaste.cancel_request c where c.job_id = v.id) as cancel_requested,
   fleet.alive,
   fleet.states,
@@ -47,6 +49,7 @@ left join lateral (
     limit 1)) as endpoint
 ) route on true
 left join posthaste.endpoint e on e.namespace = 1 and e.name = route.endpoint
+left join posthaste.waiting w on w.job_id = v.id and v.state = 'waiting'
 left join lateral (
   select l.dispatcher_id, l.claimed_at, d.host
   from posthaste.lease l
