@@ -3,11 +3,13 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use posthaste_engine::{
-    EngineError, migrate,
-    session::{self, CALL_DEADLINE, within},
+    EngineError, job, migrate,
+    session::{self, CALL_DEADLINE, Role, within},
 };
 use posthaste_protocol::{
     api_key::{ApiKeyError, bootstrap_verifier},
+    id::JobId,
+    job::Job,
     seal::SealKeys,
 };
 use posthaste_service::{
@@ -40,6 +42,8 @@ pub type Api = Arc<ApiState>;
 /// See [`Api`].
 pub struct ApiState {
     pub(crate) pool: PgPool,
+    /// For reads of single jobs, which are many and cheap.
+    look_ups: PgPool,
     pub(crate) commits: GroupCommit,
     pub(crate) waits: Waits,
     pub(crate) auth: Auth,
@@ -84,7 +88,8 @@ impl ApiState {
         let database_url = settings.database_url.expose_secret();
         let metrics = Metrics::new(&registry);
         let state = Arc::new(Self {
-            pool: session::pool(database_url, settings.pool_size)?,
+            pool: session::pool(database_url, Role::General, settings.pool_size)?,
+            look_ups: session::pool(database_url, Role::LookUp, settings.pool_size.div_ceil(2))?,
             commits: GroupCommit::start(database_url, &metrics.batch_jobs)?,
             waits: Waits::start(settings.listen_url.expose_secret(), &metrics, shutdown.clone())?,
             auth: Auth::new(bootstrap),
@@ -109,12 +114,7 @@ impl ApiState {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut PgConnection) -> Verb<'c, T> + Send + 'static,
     {
-        let pool = self.pool.clone();
-        let task = tokio::spawn(async move {
-            let mut connection = pool.acquire().await?;
-            within(CALL_DEADLINE, verb(&mut connection)).await
-        });
-        task.await.unwrap_or_else(|error| Err(EngineError::Database(sqlx::Error::Io(std::io::Error::other(error)))))
+        act_on(self.pool.clone(), verb).await
     }
 
     /// Runs a verb that only reads. A pooled connection that broke while it lay idle is noticed here and the verb is
@@ -124,10 +124,35 @@ impl ApiState {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut PgConnection) -> Verb<'c, T> + Send + Sync + Clone + 'static,
     {
-        match self.act(verb.clone()).await {
-            Err(EngineError::Unavailable(_)) => self.act(verb).await,
-            result => result,
-        }
+        read_from(&self.pool, verb).await
+    }
+
+    /// One job as it is.
+    pub(crate) async fn job(&self, id: JobId) -> Result<Job, EngineError> {
+        read_from(&self.look_ups, move |connection| Box::pin(job::job(connection, id))).await
+    }
+}
+
+async fn act_on<T, F>(pool: PgPool, verb: F) -> Result<T, EngineError>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut PgConnection) -> Verb<'c, T> + Send + 'static,
+{
+    let task = tokio::spawn(async move {
+        let mut connection = pool.acquire().await?;
+        within(CALL_DEADLINE, verb(&mut connection)).await
+    });
+    task.await.unwrap_or_else(|error| Err(EngineError::Database(sqlx::Error::Io(std::io::Error::other(error)))))
+}
+
+async fn read_from<T, F>(pool: &PgPool, verb: F) -> Result<T, EngineError>
+where
+    T: Send + 'static,
+    F: for<'c> Fn(&'c mut PgConnection) -> Verb<'c, T> + Send + Sync + Clone + 'static,
+{
+    match act_on(pool.clone(), verb.clone()).await {
+        Err(EngineError::Unavailable(_)) => act_on(pool.clone(), verb).await,
+        result => result,
     }
 }
 

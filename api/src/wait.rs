@@ -72,7 +72,7 @@ impl Waits {
             armed: watch::Sender::new(false),
             gauge: metrics.waiters.clone(),
         });
-        let listening = Listening { pool: session::pool(listen_url, 2)?, url: listen_url.into() };
+        let listening = Listening { pool: session::pool(listen_url, Role::General, 2)?, url: listen_url.into() };
         tokio::spawn(run(Arc::clone(&shared), listening, shutdown));
         Ok(Self { shared })
     }

@@ -27,6 +27,8 @@ pub enum Role {
     Claim,
     /// Finalize, promote, rescue: no sequential scans, planned once.
     Settle,
+    /// Reads of single jobs: planned once. Planning the view for each was seen to take 2–4 ms, its plan 0.4 ms.
+    LookUp,
     /// Everything else.
     General,
 }
@@ -51,6 +53,12 @@ impl Role {
                 ("lock_timeout", "100ms"),
                 ("statement_timeout", "10s"),
             ],
+            Self::LookUp => &[
+                ("enable_seqscan", "off"),
+                ("plan_cache_mode", "force_generic_plan"),
+                ("jit", "off"),
+                ("statement_timeout", "30s"),
+            ],
             Self::General => &[("jit", "off"), ("statement_timeout", "30s")],
         }
     }
@@ -59,6 +67,7 @@ impl Role {
         match self {
             Self::Claim => "posthaste claim",
             Self::Settle => "posthaste settle",
+            Self::LookUp => "posthaste look-up",
             Self::General => "posthaste",
         }
     }
@@ -74,8 +83,8 @@ pub fn options(url: &str, role: Role) -> Result<PgConnectOptions, EngineError> {
 }
 
 /// A pool for request handlers: they run single statements.
-pub fn pool(url: &str, size: u32) -> Result<PgPool, EngineError> {
-    let options = options(url, Role::General)?;
+pub fn pool(url: &str, role: Role, size: u32) -> Result<PgPool, EngineError> {
+    let options = options(url, role)?;
     Ok(PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(CONNECT_DEADLINE)

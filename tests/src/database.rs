@@ -45,7 +45,7 @@ impl TestDb {
 
     /// A pool of at most eight connections for single statements.
     pub fn pool(&self) -> PgPool {
-        session::pool(&self.url, 8).expect("the URL of a test database")
+        session::pool(&self.url, Role::General, 8).expect("the URL of a test database")
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
 };
 use http::StatusCode;
 use posthaste_engine::{
-    EngineError, job,
+    EngineError,
     list::{self, Filter},
 };
 use posthaste_protocol::{api_key::Scope, id::JobId, job::Job, problem::Code};
@@ -95,7 +95,7 @@ async fn wait(api: &Api, id: JobId, limit: Duration) -> Result<Job, ApiError> {
 
 /// The job as it is.
 pub(super) async fn read(api: &Api, id: JobId) -> Result<Job, ApiError> {
-    api.read(move |connection| Box::pin(job::job(connection, id))).await.map_err(refused)
+    api.job(id).await.map_err(refused)
 }
 
 /// What an engine verb on jobs said.
