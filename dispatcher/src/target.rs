@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use posthaste_engine::{endpoint::EndpointRow, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
-    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
+    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, StatusAction},
     seal::SealKeys,
     signature::Secret,
     signing::{OpenError, SigningSecrets},
@@ -81,7 +81,7 @@ impl Target {
             uri,
             headers: headers(&spec).map_err(unusable)?,
             secrets: secrets(row, keys).map_err(unusable)?,
-            retry: retry(&spec.retry),
+            retry: RetryPolicy::from(&spec.retry),
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
             paused: row.paused_at.is_some(),
             name: row.name.clone(),
@@ -164,18 +164,6 @@ fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, St
         OpenError::Secret(error) => error.to_string(),
     })?;
     Ok(signing.active(clock::unix_now()))
-}
-
-fn retry(retry: &Retry) -> RetryPolicy {
-    let (base, max) = (Duration::from_millis(retry.base_ms), Duration::from_millis(retry.max_ms));
-    match retry.policy {
-        endpoint::RetryPolicy::Exponential => RetryPolicy::Exponential { base, max, jitter: retry.jitter },
-        endpoint::RetryPolicy::Linear => RetryPolicy::Linear { base, max, jitter: retry.jitter },
-        endpoint::RetryPolicy::Constant => RetryPolicy::Constant { base, jitter: retry.jitter },
-        endpoint::RetryPolicy::List => {
-            RetryPolicy::List { delays: retry.delays_ms.iter().copied().map(Duration::from_millis).collect() }
-        }
-    }
 }
 
 const fn meaning(action: StatusAction) -> Meaning {

@@ -29,8 +29,12 @@ words! {
         JobNotFound = "job_not_found",
         /// 404: no such endpoint.
         EndpointNotFound = "endpoint_not_found",
+        /// 404: no such inbound source.
+        SourceNotFound = "source_not_found",
         /// 405: the route exists, the method does not.
         MethodNotAllowed = "method_not_allowed",
+        /// 408: the body did not arrive in time.
+        RequestTimeout = "request_timeout",
         /// 409: the request contradicts the present state.
         Conflict = "conflict",
         /// 409: the same `idempotency-key` came before with another body.
@@ -69,8 +73,9 @@ impl Code {
             Self::MalformedJson => 400,
             Self::Unauthorized | Self::InvalidToken | Self::InvalidSignature => 401,
             Self::Forbidden | Self::ActionNotAllowed => 403,
-            Self::NotFound | Self::JobNotFound | Self::EndpointNotFound => 404,
+            Self::NotFound | Self::JobNotFound | Self::EndpointNotFound | Self::SourceNotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
             Self::Conflict
             | Self::IdempotencyMismatch
             | Self::AlreadyFinished
@@ -98,7 +103,9 @@ impl Code {
             Self::NotFound => "There is nothing here",
             Self::JobNotFound => "There is no such job",
             Self::EndpointNotFound => "There is no such endpoint",
+            Self::SourceNotFound => "There is no such source",
             Self::MethodNotAllowed => "This method is not allowed here",
+            Self::RequestTimeout => "The request took too long",
             Self::Conflict => "The request conflicts with the present state",
             Self::IdempotencyMismatch => "The idempotency key was used with another request",
             Self::AlreadyFinished => "The job has already finished",
@@ -254,6 +261,7 @@ mod tests {
             (Code::InvalidToken, 401),
             (Code::InvalidSignature, 401),
             (Code::ActionNotAllowed, 403),
+            (Code::RequestTimeout, 408),
             (Code::LeaseSuperseded, 409),
             (Code::AlreadyFinalized, 409),
             (Code::PastRetention, 410),
