@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod callback;
 pub mod cancel;
 pub mod claim;
+pub mod delivery;
 pub mod depth;
 pub mod doctor;
 pub mod endpoint;

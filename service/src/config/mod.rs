@@ -8,6 +8,7 @@ mod database;
 mod dispatcher;
 mod egress_allow;
 pub(crate) mod environment;
+mod gateway;
 mod key_source;
 mod secret_ref;
 mod secrets;
@@ -18,6 +19,7 @@ pub use callback::CallbackConfig;
 pub use database::{DatabaseConfig, DatabaseUrl};
 pub use dispatcher::DispatcherConfig;
 pub use egress_allow::EgressAllow;
+pub use gateway::GatewayConfig;
 pub use key_source::KeySource;
 pub use secret_ref::{SecretRef, SecretRefError};
 pub use secrets::SecretsConfig;
@@ -94,6 +96,8 @@ mod tests {
         #[command(flatten)]
         callback: CallbackConfig,
         #[command(flatten)]
+        gateway: GatewayConfig,
+        #[command(flatten)]
         secrets: SecretsConfig,
         #[command(flatten)]
         telemetry: TelemetryConfig,
@@ -108,10 +112,11 @@ mod tests {
             "--concurrency=0",
             "--egress-allow=10.0.0.0/99,fine.internal,no good",
             "--gateway-url=https://cb.example.com",
+            "--gateway-listen=8711",
         ]);
 
-        let Everything { database, api, dispatcher, callback, secrets, telemetry } = &settings;
-        let error = check(&[database, api, dispatcher, callback, secrets, telemetry]).unwrap_err();
+        let Everything { database, api, dispatcher, callback, gateway, secrets, telemetry } = &settings;
+        let error = check(&[database, api, dispatcher, callback, gateway, secrets, telemetry]).unwrap_err();
 
         let named: Vec<_> = error.problems.iter().map(|problem| problem.setting).collect();
         let expected = [
@@ -121,6 +126,7 @@ mod tests {
             "POSTHASTE_EGRESS_ALLOW",
             "POSTHASTE_EGRESS_ALLOW",
             "POSTHASTE_TOKEN_KEYS",
+            "POSTHASTE_GATEWAY_LISTEN",
         ];
         assert_eq!(named, expected);
         assert!(!format!("{error} {error:?} {settings:?}").contains("hunter2"));
@@ -134,5 +140,6 @@ mod tests {
         assert_eq!(settings.dispatcher.shutdown_grace_ms, 30_000);
         assert_eq!(settings.dispatcher.egress_allow().unwrap(), EgressAllow::default());
         assert_eq!(settings.callback.gateway_url(), None);
+        assert_eq!(settings.gateway.listen().unwrap().to_string(), "127.0.0.1:8711");
     }
 }
