@@ -13,7 +13,6 @@ mod completer;
 mod configurer;
 mod context;
 pub mod egress;
-pub mod excerpt;
 mod leases;
 mod listener;
 mod metrics;
