@@ -194,9 +194,8 @@ struct Continuation {
 impl Continuation {
     /// Reads the five columns of the table, as text.
     fn read(columns: Option<Vec<Option<String>>>) -> Self {
-        let Some([steps, resumes, timed_out, name, payload]) = columns.and_then(|columns| columns.try_into().ok()) else {
-            return Self::default();
-        };
+        let columns: Option<[Option<String>; 5]> = columns.and_then(|columns| columns.try_into().ok());
+        let Some([steps, resumes, timed_out, name, payload]) = columns else { return Self::default() };
         let resume = name.map(|name| Resumed { name, payload, timed_out: timed_out.as_deref() == Some("true") });
         Self { steps, resume, resumes: resumes.and_then(|resumes| resumes.parse().ok()).unwrap_or(0) }
     }

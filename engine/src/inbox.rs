@@ -63,10 +63,7 @@ pub struct Swept {
 
 /// Keeps these deliveries; returns the number of each, in order. The same one again has the same number. `None` where
 /// [`MAX_QUARANTINED`] of its job are kept.
-pub async fn keep(
-    connection: &mut PgConnection,
-    deliveries: &[Quarantine],
-) -> Result<Vec<Option<i64>>, EngineError> {
+pub async fn keep(connection: &mut PgConnection, deliveries: &[Quarantine]) -> Result<Vec<Option<i64>>, EngineError> {
     let rows: Vec<InboxRow> = deliveries.iter().map(InboxRow::quarantined).collect();
     keep_all(connection, "quarantined", &rows, MAX_QUARANTINED).await
 }

@@ -62,9 +62,9 @@ pub async fn suspend(
         let drained: Vec<i64> = drained.iter().copied().filter(|lease| !refused.contains(lease)).collect();
         let mut tx = connection.begin().await?;
         let attempted = write(&mut tx, suspends, &open, &drained).await?;
-        let faults = attempted.iter().any(|(_, what)| {
-            matches!(what, Suspended::StepsConflict { .. } | Suspended::StepsTooLarge)
-        });
+        let faults = attempted
+            .iter()
+            .any(|(_, what)| matches!(what, Suspended::StepsConflict { .. } | Suspended::StepsTooLarge));
         if faults {
             tx.rollback().await?;
         } else {
@@ -85,10 +85,9 @@ pub async fn suspend(
     let jobs: Vec<i64> = waits.map(|(suspend, _)| suspend.run.run.job_id).collect();
     match look_at(connection, &jobs).await {
         // The runs are due at once: the sweep looks at them.
-        Err(error) if error.is_divisible() => {}
-        other => other?,
+        Err(error) if !error.is_divisible() => Err(error),
+        _ => Ok(told),
     }
-    Ok(told)
 }
 
 fn lease_of((suspend, _): (&Suspend, &Option<Suspended>)) -> i64 {
