@@ -65,6 +65,10 @@ select
     select json_build_object('percent', p.percent, 'message', p.message, 'metadata', coalesce(p.metadata, '{}'),
       'at', to_char(p.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
     from posthaste.progress p where p.job_id = f.job_id) end as progress,
+  -- One look-up, of what it has done and what woke it. As above.
+  case when f.run_lease > 1 then (
+    select array[c.steps::text, c.resumes::text, c.resume_timed_out::text, c.resume_name, c.resume_payload::text]
+    from posthaste.continuation c where c.job_id = f.job_id) end as continuation,
   now() as claimed_at,
   (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) as snapshot_xmin,
   (select pg_current_xact_id_if_assigned()::text::bigint) as xid,
