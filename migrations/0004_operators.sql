@@ -9,7 +9,7 @@ language plpgsql as $finalize$
 #variable_conflict use_column
 begin
   return query
-{{finalize}};
+{{finalize_v1}};
 end $finalize$;
 
 -- Ends one run that the caller holds: it took its row away in this transaction, or names its lease.

@@ -15,14 +15,20 @@ use crate::job_text::job_text;
 const REFUSED_FOR: (&str, &str) = ("traceparent", "refused already");
 /// Stands in for a kind that is missing or cannot be read, which is a fault already.
 const SOME_KIND: &str = r#""k""#;
+/// A document with more fields than this is not looked at further: a job has fewer, and each costs a reading.
+const MAX_FIELDS: usize = 32;
 /// The most faults of one document.
 const MAX_FAULTS: usize = 100;
 
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// What can be read of a refused job, as a text that the database refuses too; `None` if it is no object.
+/// What can be read of a refused job, as a text that the database refuses too; `None` if it is no object, or one with
+/// far more fields than a job has.
 pub fn readable(json: &str) -> Option<String> {
     let mut fields: Fields = serde_json::from_str(json).ok()?;
+    if fields.len() > MAX_FIELDS {
+        return None;
+    }
     let some_kind: &RawValue = serde_json::from_str(SOME_KIND).ok()?;
     // Each by itself: one that cannot be read must not hide the others.
     fields.retain(|name, value| {
@@ -61,6 +67,8 @@ mod tests {
         for no_object in ["[]", "{", "null", ""] {
             assert_eq!(readable(no_object), None);
         }
+        let crowd: BTreeMap<String, u8> = (0..33).map(|n| (format!("f{n}"), n)).collect();
+        assert_eq!(readable(&serde_json::to_string(&crowd).unwrap()), None);
     }
 
     #[test]

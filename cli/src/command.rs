@@ -36,6 +36,8 @@ enum Command {
     /// Look at jobs, wait for them, cancel them, try them again
     #[command(subcommand)]
     Job(job::Command),
+    /// Say why a job is not running, as `job explain` does
+    Explain(job::One),
     /// Look at endpoints, write, pause and delete them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
@@ -60,6 +62,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => process::run(*options, serve::begin),
         Command::Enqueue(options) => block_on(enqueue::run(*options)),
         Command::Job(command) => block_on(job::run(command)),
+        Command::Explain(one) => block_on(job::run(job::Command::Explain(one))),
         Command::Endpoint(command) => block_on(endpoint::run(command)),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Doctor(options) => block_on(doctor::run(options)),

@@ -1,8 +1,7 @@
 //! `posthaste enqueue KIND`: one job, checked and written as for every other producer.
 
-use std::{io::Read as _, time::Duration};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use posthaste_engine::{
@@ -16,12 +15,10 @@ use serde_json::value::RawValue;
 use crate::{
     connection::Target,
     failure::{Malformed, Usage},
+    input,
     job::{self, wait},
     output, time,
 };
-
-/// Longer input cannot be accepted; what an endless pipe sends must not fill the memory.
-const MAX_INPUT: u64 = 16 << 20;
 
 /// One job.
 #[derive(Debug, Args)]
@@ -131,8 +128,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// The job as one JSON text, its types checked.
 fn document(options: &Options) -> anyhow::Result<String> {
-    let args = input("args", &options.args)?;
-    let metadata = options.metadata.as_deref().map(|text| input("metadata", text)).transpose()?;
+    let args = json("args", &options.args)?;
+    let metadata = options.metadata.as_deref().map(|text| json("metadata", text)).transpose()?;
     let document = serde_json::to_string(&Document {
         kind: &options.kind,
         args: &args,
@@ -151,25 +148,11 @@ fn document(options: &Options) -> anyhow::Result<String> {
     Ok(document)
 }
 
-/// JSON as it was typed, or from a file, or from stdin.
-fn input(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
-    let text = match given.strip_prefix('@') {
-        Some(path) => {
-            let file = std::fs::File::open(path).with_context(|| format!("reading {path}"))?;
-            read(file).with_context(|| format!("reading {path}"))?
-        }
-        None if given == "-" => read(std::io::stdin().lock()).context("reading stdin")?,
-        None => given.to_owned(),
-    };
+/// JSON, byte for byte as it was given.
+fn json(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
+    let text = input::document(field, given)?;
     RawValue::from_string(text.trim().to_owned()).map_err(|error| {
         let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
         Malformed(vec![fault]).into()
     })
-}
-
-fn read(source: impl std::io::Read) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let length = source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
-    anyhow::ensure!(length as u64 <= MAX_INPUT, "it has more than 16 MiB");
-    Ok(text)
 }

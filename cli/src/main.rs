@@ -11,6 +11,8 @@ mod time;
 mod connection;
 mod home;
 mod secret_keys;
+// Documents: text, @FILE, or stdin.
+mod input;
 // Where dispatches may go.
 mod egress;
 

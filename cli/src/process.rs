@@ -33,7 +33,13 @@ pub type Begin = fn(&mut Roles, TcpListener, Settings, &ApiConfig) -> anyhow::Re
 
 /// Runs a service until SIGTERM, then drains.
 pub fn run(options: Options, begin: Begin) -> anyhow::Result<()> {
-    config::check(&[&options.database, &options.api, &options.dispatcher, &options.secrets, &options.telemetry])?;
+    config::check(&[
+        &options.database.required(),
+        &options.api,
+        &options.dispatcher,
+        &options.secrets,
+        &options.telemetry,
+    ])?;
     let keys = secret_keys::configured(&options.secrets)?;
     let settings = dispatcher::settings(&options.database, &options.dispatcher, keys)?;
     let guard = telemetry::init(&options.telemetry)?;
@@ -44,7 +50,9 @@ async fn until_ended(options: Options, settings: Settings, guard: TelemetryGuard
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
     let address = options.api.listen()?;
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with --api-listen or POSTHASTE_API_LISTEN")
+    })?;
     let mut roles = Roles::new(shutdown);
     begin(&mut roles, listener, settings, &options.api)?;
     let ended = roles.join().await;

@@ -263,6 +263,7 @@ fn describe(span: &Span, outcome: &Outcome, facts: &Facts) {
         | Outcome::Misconfigured { error, .. }
         | Outcome::NotSent { error }
         | Outcome::Unknown { error, .. } => error.code.as_ref(),
+        Outcome::TimedOut(_) => "timed_out",
         Outcome::Expired => "expired",
         Outcome::Released => "released",
     };
@@ -289,5 +290,6 @@ fn run_end(run: &ClaimedRun, transition: lifecycle::Transition, facts: &Facts) -
         age_us: None, // set by the completer, when it writes
         headers_us: facts.headers_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
         body_us: facts.body_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
+        callback: None,
     }
 }

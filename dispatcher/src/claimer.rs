@@ -31,8 +31,8 @@ const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_sec
 /// A dispatcher that found nothing for this long sleeps: producers must wake it.
 const DROWSY: Duration = Duration::from_millis(40);
 /// How long a claim waits for more permits while few are free and many dispatches are open; and how long while what is
-/// claimed ahead keeps every slot busy.
-const GATHER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
+/// claimed ahead keeps every slot busy. No longer: new work of other endpoints is found when the wait is over.
+const GATHER: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(5));
 /// How often it looks meanwhile: waking for each permit costs more than the claim of its run.
 const GLANCE: Duration = Duration::from_millis(1);
 /// A claim of so many runs waits for no more.

@@ -19,9 +19,10 @@ use crate::{context::Context, permit::Permit};
 
 /// The most runs one finalize ends.
 const BATCH_MAX: usize = 500;
-/// How long a small batch waits for company while others are in flight; longer when so many are that all slots stay
-/// busy meanwhile.
+/// How long a small batch waits for company while others are in flight; and how long while company keeps coming.
 const LINGER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
+/// So many ends within the first wait, and more are coming.
+const COMPANY: usize = 16;
 /// A batch of so many runs waits for no more.
 const BATCH_GOOD: usize = 128;
 /// How long a batch waits when Postgres is away, and a run that Postgres refuses before it is tried again.
@@ -84,9 +85,12 @@ impl Completer {
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
             () = std::future::ready(()), if closing && !leftover => return false,
         }
-        let crowded = self.context.permits.in_flight() > batch.len() + 2 * BATCH_GOOD;
-        let until = Instant::now() + if crowded { LINGER.1 } else { LINGER.0 };
-        while batch.len() < BATCH_GOOD && self.context.permits.in_flight() > batch.len() + 8 && Instant::now() < until {
+        let began = Instant::now();
+        while batch.len() < BATCH_GOOD && self.context.permits.in_flight() > batch.len() + 8 {
+            let waited = began.elapsed();
+            if waited >= LINGER.1 || waited >= LINGER.0 && batch.len() < COMPANY {
+                break;
+            }
             // By the clock, not by the end: waking for each costs more than writing it.
             tokio::time::sleep(LINGER.0).await;
             let room = BATCH_MAX - batch.len();

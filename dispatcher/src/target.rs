@@ -109,7 +109,7 @@ impl Target {
 
     /// What becomes of a run of this endpoint whose dispatcher was lost.
     pub fn lost(&self) -> LostPolicy {
-        LostPolicy { retry: self.retry.clone(), fail: self.on_unknown() == OnUnknown::Fail }
+        LostPolicy { retry: self.retry.clone(), fail: self.on_unknown() == OnUnknown::Fail, wait: None }
     }
 
     /// What to do when nobody knows whether a run happened.

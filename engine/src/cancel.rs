@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 
 use crate::EngineError;
 
-/// Cancels a job: at once when it is not running; a running one is asked to stop, unless `force`. Returns the state
-/// after: `cancelled`, `running` (asked), or the one in which it had ended before.
+/// Cancels a job: at once when nobody has it; a running or waiting one is asked to stop, unless `force`. Returns the state
+/// after: `cancelled`, `running` or `waiting` (asked), or the one in which it had ended before.
 pub async fn cancel(
     connection: &mut PgConnection,
     id: JobId,

@@ -63,6 +63,8 @@ pub struct ClaimedRun {
     pub expired: bool,
     /// Failures that the function answered itself.
     pub known_failures: i64,
+    /// What earlier runs reported last: JSON text.
+    pub progress: Option<String>,
 }
 
 impl ClaimedRun {
@@ -115,9 +117,9 @@ pub async fn claim(
         .fetch_all(connection)
         .await?;
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let claimed_at: DateTime<Utc> = first.try_get(19)?;
-    let seen = Seen { snapshot_xmin: first.try_get(20)?, xid: first.try_get(21)? };
-    let lows: Vec<Option<i64>> = first.try_get(22)?;
+    let claimed_at: DateTime<Utc> = first.try_get(20)?;
+    let seen = Seen { snapshot_xmin: first.try_get(21)?, xid: first.try_get(22)? };
+    let lows: Vec<Option<i64>> = first.try_get(23)?;
     let mut runs = rows.iter().map(|row| read(row, request.lease, claimed_at)).collect::<Result<Vec<_>, _>>()?;
     let lows: Vec<(Scan, Option<i64>)> = waiting.into_iter().zip(lows).collect();
     floors.learn(seen, &lows, runs.iter().map(|run| (run.scan, run.seq)));
@@ -155,6 +157,7 @@ fn read(row: &PgRow, lease: Lease, claimed_at: DateTime<Utc>) -> Result<ClaimedR
         trace: row.try_get(17)?,
         expired: expires_at.is_some_and(|at| at <= claimed_at),
         known_failures: row.try_get(18)?,
+        progress: row.try_get_unchecked(19)?,
         age: since(row.try_get::<Option<DateTime<Utc>>, _>(9)?.unwrap_or(created_at)),
     })
 }

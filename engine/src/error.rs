@@ -61,6 +61,11 @@ impl EngineError {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// Whether another writer was first: a key that this statement wrote was there.
+    pub fn is_lost_race(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "23505")
+    }
+
     /// Whether a smaller batch may succeed: one row, lock or value of it is at fault.
     pub fn is_divisible(&self) -> bool {
         match self {

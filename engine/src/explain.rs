@@ -1,11 +1,17 @@
 //! Explain: why a job is not running. One statement collects what decides it; the rest is pure.
 
-use chrono::{DateTime, Utc};
+mod last_run;
+mod report;
+
+pub use report::{EndpointReport, endpoint_reports};
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use posthaste_protocol::{id::JobId, job::State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::EngineError;
+use last_run::LastRun;
 
 /// The most runs counted ahead of a job.
 const AHEAD_CAP: i64 = 10_000;
@@ -18,6 +24,8 @@ pub enum Reason {
     Ended,
     /// It is running.
     Running,
+    /// Its function has accepted it, and has not called back yet.
+    WaitingForCallback,
     /// It waits for a time.
     Scheduled,
     /// It names an endpoint that does not exist.
@@ -65,17 +73,6 @@ pub struct Explanation {
     pub misconfigured: bool,
 }
 
-/// What a dispatcher says of one endpoint in its heartbeat.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct EndpointState {
-    breaker: String,
-    in_flight: u64,
-    limit: Option<u64>,
-    misconfigured: bool,
-    unusable: Option<String>,
-}
-
 /// What was read.
 struct Facts {
     state: State,
@@ -87,9 +84,12 @@ struct Facts {
     endpoint_exists: bool,
     paused: Option<(DateTime<Utc>, Option<String>)>,
     held: Option<(i64, Option<String>, DateTime<Utc>)>,
+    last: Option<LastRun>,
+    /// Since when it is parked, and until when its function must give a sign of life.
+    parked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     cancel_requested: bool,
     alive: i64,
-    states: Vec<EndpointState>,
+    states: Vec<EndpointReport>,
     ahead: i64,
 }
 
@@ -103,6 +103,7 @@ pub async fn explain(connection: &mut PgConnection, id: JobId) -> Result<Explana
         .ok_or_else(|| EngineError::NotFound(format!("job {id}")))?;
     let facts = Facts::from_row(&row)?;
     let (reason, detail) = facts.reason();
+    let misconfigured = facts.misconfigured();
     Ok(Explanation {
         id,
         state: facts.state,
@@ -113,7 +114,7 @@ pub async fn explain(connection: &mut PgConnection, id: JobId) -> Result<Explana
         run_at: facts.run_at,
         cancel_requested: facts.cancel_requested,
         dispatchers: facts.alive,
-        misconfigured: facts.states.iter().any(|state| state.misconfigured),
+        misconfigured,
     })
 }
 
@@ -123,6 +124,8 @@ impl Facts {
         let paused_at: Option<DateTime<Utc>> = row.try_get("paused_at")?;
         let paused_reason: Option<String> = row.try_get("paused_reason")?;
         let claimed_at: Option<DateTime<Utc>> = row.try_get("claimed_at")?;
+        let parked_at: Option<DateTime<Utc>> = row.try_get("parked_at")?;
+        let deadline_at: Option<DateTime<Utc>> = row.try_get("deadline_at")?;
         let dispatcher: Option<i64> = row.try_get("dispatcher_id")?;
         let host: Option<String> = row.try_get("host")?;
         let states: Option<Vec<Option<String>>> = row.try_get("states")?;
@@ -138,6 +141,8 @@ impl Facts {
             endpoint_exists: row.try_get("endpoint_exists")?,
             paused: paused_at.map(|at| (at, paused_reason)),
             held: dispatcher.zip(claimed_at).map(|(id, at)| (id, host, at)),
+            last: LastRun::from_row(row)?,
+            parked: parked_at.zip(deadline_at),
             cancel_requested: row.try_get("cancel_requested")?,
             alive: row.try_get("alive")?,
             states: states.filter_map(|text| serde_json::from_str(&text).ok()).collect(),
@@ -148,14 +153,42 @@ impl Facts {
     fn reason(&self) -> (Reason, String) {
         match self.state {
             State::Completed | State::Cancelled | State::Dead => {
-                let at = self.finished_at.map(|at| format!(" at {}", at.to_rfc3339())).unwrap_or_default();
+                let at = self.finished_at.map(|at| format!(" at {}", show(at))).unwrap_or_default();
                 (Reason::Ended, format!("the job ended{at}: it is {}", self.state))
             }
             State::Running => (Reason::Running, self.running()),
-            State::Scheduled => {
-                (Reason::Scheduled, format!("the job is scheduled to run at {}", self.run_at.to_rfc3339()))
+            State::Scheduled => (Reason::Scheduled, self.with_misconfigured(self.scheduled())),
+            State::Waiting => (Reason::WaitingForCallback, self.waiting()),
+            State::Available | State::Blocked => {
+                let (reason, mut detail) = self.not_started();
+                if let Some(last) = &self.last {
+                    detail = format!("{detail}; before, {}", last.clause());
+                }
+                (reason, self.with_misconfigured(detail))
             }
-            State::Available | State::Blocked | State::Waiting => self.not_started(),
+        }
+    }
+
+    fn scheduled(&self) -> String {
+        let at = show(self.run_at);
+        match &self.last {
+            Some(last) => format!("{}; it is tried again at {at}", last.clause()),
+            None => format!("the job is scheduled to run at {at}"),
+        }
+    }
+
+    fn misconfigured(&self) -> bool {
+        self.states.iter().any(|state| state.misconfigured)
+    }
+
+    /// Adds what keeps runs failing until somebody mends the endpoint.
+    fn with_misconfigured(&self, detail: String) -> String {
+        match &self.endpoint {
+            Some(endpoint) if self.misconfigured() => format!(
+                "{detail}; endpoint {endpoint} is misconfigured: five jobs got answers such as 401 or 404, and none \
+                 succeeded since"
+            ),
+            _ => detail,
         }
     }
 
@@ -165,7 +198,16 @@ impl Facts {
         };
         let host = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
         let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
-        format!("dispatcher {id}{host} has been running the job since {}{asked}", since.to_rfc3339())
+        format!("dispatcher {id}{host} has been running the job since {}{asked}", show(*since))
+    }
+
+    fn waiting(&self) -> String {
+        let Some((since, deadline)) = self.parked else {
+            return "the job waits for a callback".to_owned();
+        };
+        let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
+        let (since, deadline) = (show(since), show(deadline));
+        format!("the job waits for a callback since {since}, and times out at {deadline}{asked}")
     }
 
     fn not_started(&self) -> (Reason, String) {
@@ -175,7 +217,8 @@ impl Facts {
                 Some(named) => (
                     Reason::EndpointMissing,
                     format!(
-                        "the job names endpoint {named}, which does not exist; make it with PUT /v1/endpoints/{named}"
+                        "the job names endpoint {named}, which does not exist; make it with `posthaste endpoint put \
+                         {named}` or PUT /v1/endpoints/{named}"
                     ),
                 ),
                 None => {
@@ -185,10 +228,7 @@ impl Facts {
         };
         if let Some((at, reason)) = &self.paused {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            return (
-                Reason::EndpointPaused,
-                format!("endpoint {endpoint} is paused since {}{reason}", at.to_rfc3339()),
-            );
+            return (Reason::EndpointPaused, format!("endpoint {endpoint} is paused since {}{reason}", show(*at)));
         }
         if self.alive == 0 {
             return (Reason::NoDispatcher, "no dispatcher has been heard for 15 s; start one".to_owned());
@@ -221,10 +261,15 @@ impl Facts {
     }
 
     /// Whether every live dispatcher says so; one that says nothing of the endpoint does not.
-    fn all_say(&self, says: impl Fn(&EndpointState) -> bool) -> bool {
+    fn all_say(&self, says: impl Fn(&EndpointReport) -> bool) -> bool {
         let said = self.states.iter().filter(|state| says(state)).count();
         said > 0 && i64::try_from(said).is_ok_and(|said| said >= self.alive)
     }
+}
+
+/// RFC 3339 in UTC, to the second.
+fn show(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]
@@ -242,14 +287,16 @@ mod tests {
             endpoint_exists: true,
             paused: None,
             held: None,
+            last: None,
+            parked: None,
             cancel_requested: false,
             alive: 1,
-            states: vec![EndpointState::default()],
+            states: vec![EndpointReport::default()],
             ahead: 0,
         }
     }
 
-    fn state(json: &str) -> EndpointState {
+    fn state(json: &str) -> EndpointReport {
         serde_json::from_str(json).unwrap()
     }
 
@@ -265,8 +312,9 @@ mod tests {
         assert_eq!(facts.reason().0, Reason::BreakerOpen);
         facts.alive = 0;
         assert_eq!(facts.reason().0, Reason::NoDispatcher);
+        facts.states.clear();
         facts.paused = Some((DateTime::UNIX_EPOCH, Some("410".to_owned())));
-        assert_eq!(facts.reason().1, "endpoint printer is paused since 1970-01-01T00:00:00+00:00: 410");
+        assert_eq!(facts.reason().1, "endpoint printer is paused since 1970-01-01T00:00:00Z: 410");
         facts.endpoint_exists = false;
         assert_eq!(facts.reason().0, Reason::NoEndpointForKind);
         facts.named = Some("printer".to_owned());
@@ -290,8 +338,37 @@ mod tests {
             facts.state = state;
             assert_eq!(facts.reason().0, reason);
         }
+        facts.state = State::Waiting;
+        facts.parked = Some((DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH));
+        facts.cancel_requested = true;
+        let (reason, detail) = facts.reason();
+        assert_eq!(reason, Reason::WaitingForCallback);
+        assert!(detail.contains("times out at 1970-") && detail.ends_with("; it was asked to cancel"), "{detail}");
+        facts.cancel_requested = false;
         facts.state = State::Running;
         facts.held = Some((3, Some("box".to_owned()), DateTime::UNIX_EPOCH));
-        assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00+00:00");
+        assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_job_that_failed_is_explained_by_its_last_run_and_by_what_is_wrong_with_its_endpoint() {
+        let mut facts = facts();
+        facts.last = Some(LastRun {
+            run_lease: 3,
+            attempt: 1,
+            counted: false,
+            outcome: "retried".to_owned(),
+            class: Some("not_sent".to_owned()),
+            code: Some("refused".to_owned()),
+            message: Some("connection refused".to_owned()),
+        });
+        let last = "run 3 was not sent (refused: connection refused) and used no attempt";
+        assert_eq!(facts.reason().1, format!("the job is next for endpoint printer; before, {last}"));
+        facts.state = State::Scheduled;
+        let again = format!("{last}; it is tried again at 1970-01-01T00:00:00Z");
+        assert_eq!(facts.reason(), (Reason::Scheduled, again.clone()));
+        facts.states = vec![state(r#"{"misconfigured":true}"#)];
+        let (_, detail) = facts.reason();
+        assert!(detail.starts_with(&format!("{again}; endpoint printer is misconfigured: five jobs")), "{detail}");
     }
 }

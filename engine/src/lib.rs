@@ -4,6 +4,7 @@
 //! statement beside it in `sql/`. Nothing else in Posthaste holds SQL against tables.
 
 pub mod api_key;
+pub mod callback;
 pub mod cancel;
 pub mod claim;
 pub mod depth;
@@ -12,17 +13,21 @@ pub mod endpoint;
 pub mod enqueue;
 pub mod error;
 pub mod explain;
+pub mod extend;
 pub mod filter;
 pub mod finalize;
 pub mod fleet;
 pub mod floor;
+pub mod held;
 pub mod job;
 pub mod lane;
 pub mod lifecycle;
 pub mod list;
 pub mod migrate;
 pub mod overview;
+pub mod park;
 pub mod probe;
+pub mod progress;
 pub mod promote;
 pub mod range;
 pub mod request_key;
@@ -32,5 +37,6 @@ pub mod retry_job;
 pub mod session;
 pub mod sleep;
 pub mod sweep;
+pub mod time_out;
 
 pub use error::EngineError;

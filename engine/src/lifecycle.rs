@@ -1,7 +1,9 @@
 //! What becomes of a job: an outcome and a policy in, a transition out. The only decision code there is.
 //!
-//! Pure and exhaustive. Dispatcher, rescue and (later) the callback gateway all decide here, and the
+//! Pure and exhaustive. Dispatcher, rescue, time-outs and the callback gateway all decide here, and the
 //! tests of the database use it as their oracle.
+
+pub mod wait;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -96,6 +98,8 @@ pub enum Outcome {
         /// The endpoint's `on_unknown` is `fail`: do not risk running it twice.
         fail: bool,
     },
+    /// A parked run gave no sign of life; counted.
+    TimedOut(wait::TimeOut),
     /// The job's `expires_at` passed before it was sent.
     Expired,
     /// Claimed but never sent by this dispatcher; goes back at once, not counted.
@@ -150,6 +154,8 @@ pub enum Recorded {
     Released,
     /// Its dispatcher was lost, will run again.
     Rescued,
+    /// No callback or heartbeat came, will run again.
+    TimedOut,
 }
 
 impl Recorded {
@@ -164,6 +170,7 @@ impl Recorded {
             Self::Dead => "dead",
             Self::Released => "released",
             Self::Rescued => "rescued",
+            Self::TimedOut => "timed_out",
         }
     }
 }
@@ -230,6 +237,7 @@ pub fn decide(outcome: Outcome, spent: Spent, policy: &Policy, jitter: f64) -> T
         Outcome::NotSent { error } => hold(Recorded::Retried, "unreachable", error, None, spent, jitter),
         Outcome::Unknown { error, fail: true } => dead("unknown".into(), error),
         Outcome::Unknown { error, fail: false } => counted(error, None, spent, policy, jitter),
+        Outcome::TimedOut(which) => counted_as(Recorded::TimedOut, which.error(), spent, policy, jitter),
         Outcome::Expired => {
             dead("expired".into(), RunError::new("expired", "expires_at passed before the job could be sent"))
         }
@@ -246,9 +254,14 @@ pub fn rescue(spent: Spent, policy: &Policy, fail: bool, jitter: f64) -> Transit
     if fail {
         return dead("unknown".into(), error);
     }
+    counted_as(Recorded::Rescued, error, spent, policy, jitter)
+}
+
+/// A failure with a word of its own, unless it was the last one.
+fn counted_as(recorded: Recorded, error: RunError, spent: Spent, policy: &Policy, jitter: f64) -> Transition {
     let mut transition = counted(error, None, spent, policy, jitter);
     if transition.recorded == Recorded::Retried {
-        transition.recorded = Recorded::Rescued;
+        transition.recorded = recorded;
     }
     transition
 }

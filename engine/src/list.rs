@@ -40,8 +40,8 @@ pub async fn list(
 ) -> Result<Page, EngineError> {
     let below = below.unwrap_or(i64::MAX);
     let rows = match filter.state {
-        // Nothing writes these two yet.
-        Some(State::Blocked | State::Waiting) => Vec::new(),
+        // Nothing writes this one yet.
+        Some(State::Blocked) => Vec::new(),
         Some(State::Available) => {
             sqlx::query(include_str!("sql/list_ready.sql"))
                 .bind(&filter.queue)

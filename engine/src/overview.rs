@@ -16,6 +16,8 @@ pub struct QueueDepth {
     pub scheduled: i64,
     /// Jobs that a dispatcher holds.
     pub running: i64,
+    /// Parked: their functions will call back.
+    pub waiting: i64,
 }
 
 /// A run that has ended.
@@ -54,6 +56,7 @@ impl FromRow<'_, PgRow> for QueueDepth {
             available: row.try_get("available")?,
             scheduled: row.try_get("scheduled")?,
             running: row.try_get("running")?,
+            waiting: row.try_get("waiting")?,
         })
     }
 }

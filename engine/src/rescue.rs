@@ -8,7 +8,9 @@ use crate::{
     claim::Lease,
     finalize::{EndedBy, RunEnd, finalize},
     floor::Scan,
-    lifecycle::{self, Outcome, Policy, Spent, Transition},
+    held::{HeldRun, RunRef},
+    lifecycle::{self, Outcome, Policy, Spent, Transition, wait::WaitTimes},
+    park::{Park, Parked, park},
     retry::RetryPolicy,
 };
 
@@ -22,6 +24,8 @@ pub struct Rescued {
     pub leases: usize,
     /// Runs that this rescue ended.
     pub runs: usize,
+    /// Runs that it parked instead.
+    pub parked: usize,
 }
 
 /// What the endpoint of a lost run wants.
@@ -31,15 +35,17 @@ pub struct LostPolicy {
     pub retry: RetryPolicy,
     /// `on_unknown: fail`: dead rather than run twice.
     pub fail: bool,
+    /// `on_unknown: wait`: parked, with these times, rather than ended; its callback may still come.
+    pub wait: Option<WaitTimes>,
 }
 
 /// The policy where no endpoint says otherwise: retry, by the default backoff.
 pub fn retry_lost(_scan: Scan) -> LostPolicy {
-    LostPolicy { retry: RetryPolicy::default(), fail: false }
+    LostPolicy { retry: RetryPolicy::default(), fail: false, wait: None }
 }
 
-/// Rescues some leases of these silent dispatchers: an ended run needs nothing, any other one counts as a failure
-/// of unknown delivery. `policy_of` knows what the endpoint of a lane wants; `jitter` is drawn in `[0, 1)`. Call again
+/// Rescues some leases of these silent dispatchers: an ended or parked run needs nothing, any other one counts as a failure
+/// of unknown delivery, or is parked where its endpoint says so. `policy_of` knows what the endpoint of a lane wants; `jitter` is drawn in `[0, 1)`. Call again
 /// until no lease is taken over. A run that Postgres refuses to end (a lock, a bad row) delays only itself.
 pub async fn rescue(
     connection: &mut PgConnection,
@@ -90,16 +96,24 @@ impl Lost<'_> {
         // A job can stand in two leases of one dispatcher (retried, claimed again); each run is its own.
         let facts = facts(&mut tx, &held).await?;
         let mut ends = Vec::with_capacity(held.len());
+        let mut parks = Vec::new();
         for (run, fact) in held.iter().zip(facts) {
             let Some((scan, max_attempts)) = fact else { continue };
-            let LostPolicy { retry, fail } = (self.policy_of)(scan);
+            let LostPolicy { retry, fail, wait } = (self.policy_of)(scan);
+            if let Some(times) = wait {
+                // The wait number is the run's first: a run whose dispatcher is lost has not suspended.
+                parks.push(Park { run: run.held(scan, max_attempts), wait_number: 1, times });
+                continue;
+            }
             let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, self.jitter);
             ends.push(run.end(scan, transition, run.attempt(), Some("unknown")));
         }
+        let parked = park(&mut tx, &parks, &[]).await?;
+        let parked = parked.iter().filter(|parked| matches!(parked, Parked::Waits { .. })).count();
         let drained = if only.is_none() { ids.as_slice() } else { &[] };
         let runs = finalize(&mut tx, &ends, EndedBy::Rescue, drained).await?.len();
         tx.commit().await?;
-        Ok(Rescued { leases: drained.len(), runs })
+        Ok(Rescued { leases: drained.len(), runs, parked })
     }
 
     /// One run is at fault: ends each of the others by itself, and leaves the lease of the guilty one.
@@ -115,7 +129,10 @@ impl Lost<'_> {
             let mut guilty = 0;
             for job in jobs {
                 match self.take_over(connection, &[], &[lease], Some(job)).await {
-                    Ok(one) => rescued.runs += one.runs,
+                    Ok(one) => {
+                        rescued.runs += one.runs;
+                        rescued.parked += one.parked;
+                    }
                     Err(error) if error.is_divisible() => guilty += 1,
                     Err(error) => return Err(error),
                 }
@@ -130,7 +147,8 @@ impl Lost<'_> {
 
 /// Gives back the runs of a dispatcher's own leases that it does not know: it lost a claim's answer, so they were
 /// never sent. `known` are the leases it holds, `last` the newest id it had used when it said so: a younger lease may be a
-/// claim that is being answered right now. Returns the number of runs released.
+/// claim that is being answered right now. A run that is parked was sent, and is left alone. Returns the number of runs
+/// released.
 pub async fn release_unknown(
     connection: &mut PgConnection,
     dispatcher_id: i64,
@@ -167,44 +185,47 @@ pub async fn release_unknown(
 }
 
 /// One run of a lease row.
-struct HeldRun {
+struct LostRun {
     lease: Lease,
     job_id: i64,
     run_lease: i64,
     spent: Spent,
 }
 
-impl HeldRun {
+impl LostRun {
     fn attempt(&self) -> i16 {
         i16::try_from(self.spent.failures.saturating_add(1)).unwrap_or(i16::MAX)
     }
 
-    fn end(&self, scan: Scan, transition: Transition, attempt: i16, class: Option<&'static str>) -> RunEnd {
-        RunEnd {
-            lease: self.lease,
-            job_id: self.job_id,
-            run_lease: self.run_lease,
+    fn held(&self, scan: Scan, max_attempts: u32) -> HeldRun {
+        HeldRun {
+            run: RunRef { lease: self.lease, job_id: self.job_id, run_lease: self.run_lease },
             scan,
-            attempt,
+            spent: self.spent,
             uncounted_since: None,
-            transition,
-            class,
+            max_attempts,
             http_status: None,
             age_us: None,
             headers_us: None,
             body_us: None,
+            waits: false,
+            cancel_requested: false,
         }
+    }
+
+    fn end(&self, scan: Scan, transition: Transition, attempt: i16, class: Option<&'static str>) -> RunEnd {
+        RunEnd { attempt, ..self.held(scan, 1).end(transition, class) }
     }
 }
 
-fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<HeldRun>, EngineError> {
+fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<LostRun>, EngineError> {
     let lease = Lease { lease_id: row.try_get(0)?, nonce: row.try_get::<Uuid, _>(1)? };
     let jobs: Vec<i64> = row.try_get(2)?;
     let runs: Vec<i64> = row.try_get(3)?;
     let failures: Vec<i16> = row.try_get(4)?;
     let uncounted: Vec<i16> = row.try_get(5)?;
     let held = jobs.into_iter().zip(runs).zip(failures.into_iter().zip(uncounted)).map(
-        |((job_id, run_lease), (failures, uncounted))| HeldRun {
+        |((job_id, run_lease), (failures, uncounted))| LostRun {
             lease,
             job_id,
             run_lease,
@@ -219,16 +240,19 @@ fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<HeldRun>, EngineError> {
     Ok(held.collect())
 }
 
-/// Where each run's job goes next, and how often it may fail; `None` for a job that is gone.
-async fn facts(connection: &mut PgConnection, held: &[HeldRun]) -> Result<Vec<Option<(Scan, u32)>>, EngineError> {
+/// Where each run's job goes next, and how often it may fail; `None` for a job that is gone, and for a run that is parked:
+/// its wait decides.
+async fn facts(connection: &mut PgConnection, held: &[LostRun]) -> Result<Vec<Option<(Scan, u32)>>, EngineError> {
     let ids: Vec<i64> = held.iter().map(|run| run.job_id).collect();
     let rows = sqlx::query(
         "select j.lane_id, j.priority, j.max_attempts
-         from unnest($1::bigint[]) with ordinality as i (job_id, n)
-         left join posthaste.job j on j.job_id = i.job_id
+         from unnest($1::bigint[], $2::bigint[]) with ordinality as i (job_id, run_lease, n)
+         left join posthaste.waiting w on w.job_id = i.job_id and w.run_lease = i.run_lease
+         left join posthaste.job j on j.job_id = i.job_id and w.job_id is null
          order by i.n",
     )
     .bind(ids)
+    .bind(held.iter().map(|run| run.run_lease).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     rows.iter()

@@ -63,3 +63,9 @@ pub async fn forget(connection: &mut PgConnection, retention: &Retention) -> Res
 pub(crate) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
+
+/// For an interval in Postgres, which overflows long before `i64` does: at most a thousand years.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    const MOST: i64 = 1_000 * 365 * 86_400_000;
+    i64::try_from(duration.as_millis()).unwrap_or(MOST).min(MOST)
+}

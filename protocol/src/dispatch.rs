@@ -3,11 +3,14 @@
 //! This is the hot path. Bodies are written straight into the buffer that is sent: args and metadata are copied as
 //! they were stored, nothing is parsed.
 
-use std::io::{self, Write as _};
+mod context;
+mod envelope;
 
 use chrono::{DateTime, Utc};
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use context::{CallbackGrant, Resume, RunContext};
 
 use crate::id::JobId;
 use crate::signature::{self, Secret};
@@ -65,43 +68,25 @@ pub struct DispatchJob<'a> {
 #[error("the value of header {0} cannot be sent")]
 pub struct UnsendableHeader(HeaderName);
 
-/// Appends the request's body to `out`.
+/// Appends the body of a first run that cannot call back to `out`.
 pub fn body(format: Format, job: &DispatchJob, out: &mut Vec<u8>) {
+    body_with(format, job, &RunContext::default(), out);
+}
+
+/// Appends the request's body to `out`. Formats without an envelope have no place for the context: how to call back
+/// is in [`callback_headers`] too, the rest is not sent.
+pub fn body_with(format: Format, job: &DispatchJob, context: &RunContext, out: &mut Vec<u8>) {
     match format {
         Format::Raw | Format::Cloudevents => out.extend_from_slice(job.args.as_bytes()),
         Format::Envelope => {
-            out.reserve(400 + job.args.len() + job.metadata.len());
-            let written = write_envelope(job, out);
+            let written = envelope::write(job, context, out);
             debug_assert!(written.is_ok(), "a Vec takes every write");
         }
     }
 }
 
-fn write_envelope(job: &DispatchJob, out: &mut Vec<u8>) -> io::Result<()> {
-    write!(out, r#"{{"protocol":{PROTOCOL},"job":{{"id":"{}","kind":"#, job.id)?;
-    serde_json::to_writer(&mut *out, job.kind)?;
-    out.extend_from_slice(br#","queue":"#);
-    serde_json::to_writer(&mut *out, job.queue)?;
-    write!(
-        out,
-        r#","attempt":{},"max_attempts":{},"run_lease":{},"enqueued_at":"{}","tags":"#,
-        job.attempt,
-        job.max_attempts,
-        job.run_lease,
-        Rfc3339(job.enqueued_at),
-    )?;
-    serde_json::to_writer(&mut *out, job.tags)?;
-    out.extend_from_slice(br#","metadata":"#);
-    out.extend_from_slice(job.metadata.as_bytes());
-    out.extend_from_slice(br#"},"args":"#);
-    out.extend_from_slice(job.args.as_bytes());
-    // No gateway answers yet, so there is nothing to call back.
-    out.extend_from_slice(br#","callback":null,"progress":null,"steps":{},"resume":null,"parents":{}}"#);
-    Ok(())
-}
-
-/// Sets the request's own headers: everything but the endpoint's and the job's headers, [`signature_headers`] and
-/// [`trace_header`].
+/// Sets the request's own headers: everything but the endpoint's and the job's headers, [`callback_headers`],
+/// [`signature_headers`] and [`trace_header`].
 ///
 /// Call it first, then set the endpoint's headers (which may replace `user-agent`), then the job's. `Err` leaves
 /// some headers set.
@@ -132,6 +117,16 @@ fn cloudevents_headers(job: &DispatchJob, out: &mut HeaderMap) -> Result<(), Uns
     set_text(out, const { HeaderName::from_static("ce-source") }, &format!("/posthaste/queues/{}", job.queue))?;
     set_text(out, const { HeaderName::from_static("ce-type") }, job.kind)?;
     set_text(out, const { HeaderName::from_static("ce-time") }, &Rfc3339(job.enqueued_at).to_string())
+}
+
+/// Sets `posthaste-callback-url` and `posthaste-callback-token`; the token is marked as sensitive.
+pub fn callback_headers(grant: &CallbackGrant, out: &mut HeaderMap) -> Result<(), UnsendableHeader> {
+    set_value(out, const { HeaderName::from_static("posthaste-callback-url") }, grant.gateway.header().clone());
+    let name = const { HeaderName::from_static("posthaste-callback-token") };
+    let Ok(mut token) = HeaderValue::from_str(grant.token.expose()) else { return Err(UnsendableHeader(name)) };
+    token.set_sensitive(true);
+    set_value(out, name, token);
+    Ok(())
 }
 
 /// Sets `webhook-id` (the idempotency key), `webhook-timestamp` and `webhook-signature` over `body`.
@@ -182,6 +177,10 @@ impl std::fmt::Display for Rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::{Action, Actions};
+    use crate::gateway_url::GatewayUrl;
+    use crate::key_ring::KeyRing;
+    use crate::token::{self, Claims, Token, TokenKind};
 
     fn job(tags: &[String]) -> DispatchJob<'_> {
         DispatchJob {
@@ -200,6 +199,32 @@ mod tests {
         }
     }
 
+    fn claims() -> Claims {
+        Claims {
+            kind: TokenKind::Callback,
+            actions: Actions::of(&[Action::Complete, Action::Heartbeat]),
+            namespace: 1,
+            job_id: JobId(42),
+            run_lease: 3,
+            wait: 0,
+            lease_id: 9,
+            expires_at_unix: 1000,
+            nonce: [5; 16],
+        }
+    }
+
+    fn grant<'a>(gateway: &'a GatewayUrl, token: &'a Token, hook_token: Option<&'a Token>) -> CallbackGrant<'a> {
+        let actions = claims().actions;
+        CallbackGrant {
+            gateway,
+            token,
+            hook_token,
+            actions,
+            deadline_in_ms: 3_600_000,
+            token_expires_in_ms: 605_400_000,
+        }
+    }
+
     fn text(format: Format, job: &DispatchJob) -> String {
         let mut out = Vec::new();
         body(format, job, &mut out);
@@ -213,6 +238,59 @@ mod tests {
             text(Format::Envelope, &job(&tags)),
             r#"{"protocol":1,"job":{"id":"42","kind":"generate_pdf","queue":"default","attempt":1,"max_attempts":25,"run_lease":3,"enqueued_at":"2026-11-21T08:00:00Z","tags":["a\"b"],"metadata":{"m" : 1}},"args":{"to":  "a"},"callback":null,"progress":null,"steps":{},"resume":null,"parents":{}}"#
         );
+    }
+
+    #[test]
+    fn an_envelope_tells_how_to_call_back_and_what_was_before() {
+        let ring = KeyRing::parse(&format!("1:{}", "a".repeat(64))).unwrap();
+        let claims = claims();
+        let (token, hook_token) =
+            (token::mint(&ring, &claims), token::mint(&ring, &Claims { kind: TokenKind::Hook, ..claims }));
+        let gateway = GatewayUrl::parse("https://cb.example.com").unwrap();
+        let grant = grant(&gateway, &token, Some(&hook_token));
+        let context = RunContext {
+            callback: Some(grant),
+            progress: Some(r#"{"percent" : 5}"#),
+            steps: Some(r#"{"a" : 1}"#),
+            resume: Some(Resume { name: "pay\"ment", payload: Some(r#"{"ok" : 1}"#), timed_out: false }),
+        };
+        let mut out = Vec::new();
+        body_with(Format::Envelope, &job(&[]), &context, &mut out);
+        let sent = String::from_utf8(out).unwrap();
+        let (_, tail) = sent.split_once(r#","callback":"#).unwrap();
+        let (token, hook_token) = (token.expose(), hook_token.expose());
+        assert_eq!(
+            tail,
+            format!(
+                r#"{{"url":"https://cb.example.com/v1/callbacks","token":"{token}","deadline_in_ms":3600000,"token_expires_in_ms":605400000,"hook_url":"https://cb.example.com/v1/hooks/{hook_token}","actions":["complete","heartbeat"]}},"progress":{{"percent" : 5}},"steps":{{"a" : 1}},"resume":{{"name":"pay\"ment","payload":{{"ok" : 1}},"timed_out":false}},"parents":{{}}}}"#
+            )
+        );
+        let parsed: serde_json::Value = serde_json::from_str(&sent).unwrap();
+        assert_eq!(parsed["resume"]["name"], "pay\"ment");
+    }
+
+    #[test]
+    fn a_wait_that_ran_out_resumes_with_null() {
+        let resume = Resume { name: "payment", payload: None, timed_out: true };
+        let mut out = Vec::new();
+        body_with(Format::Envelope, &job(&[]), &RunContext { resume: Some(resume), ..RunContext::default() }, &mut out);
+        let parsed: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            (&parsed["resume"], &parsed["callback"]),
+            (&serde_json::json!({"name": "payment", "payload": null, "timed_out": true}), &serde_json::Value::Null)
+        );
+    }
+
+    #[test]
+    fn a_token_is_a_header_that_is_not_printed() {
+        let ring = KeyRing::parse(&format!("1:{}", "a".repeat(64))).unwrap();
+        let token = token::mint(&ring, &claims());
+        let gateway = GatewayUrl::parse("https://cb.example.com").unwrap();
+        let mut out = HeaderMap::new();
+        callback_headers(&grant(&gateway, &token, None), &mut out).unwrap();
+        assert_eq!(out["posthaste-callback-url"], "https://cb.example.com/v1/callbacks");
+        assert_eq!(out["posthaste-callback-token"], token.expose());
+        assert!(!format!("{out:?}").contains("ph1."), "{out:?}");
     }
 
     #[test]

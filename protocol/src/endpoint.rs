@@ -8,7 +8,7 @@ mod auth;
 mod breaker;
 mod headers;
 mod kinds;
-mod reference;
+pub(crate) mod reference;
 mod retry;
 mod status;
 mod target;

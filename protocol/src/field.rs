@@ -195,6 +195,34 @@ impl<'a> Field<'_, 'a> {
         self.verbatim(faults)
     }
 
+    /// The value as it stands, if it has at most `max_bytes` and is within the same bounds.
+    pub(crate) fn verbatim_within(&self, max_bytes: usize, faults: &mut Faults) -> Option<Box<RawValue>> {
+        if self.raw.get().len() > max_bytes {
+            self.fault("too_large", format!("must have at most {max_bytes} bytes"), faults);
+            return None;
+        }
+        self.verbatim(faults)
+    }
+
+    /// An object as it stands, within the same bounds.
+    pub(crate) fn verbatim_object_within(&self, max_bytes: usize, faults: &mut Faults) -> Option<Box<RawValue>> {
+        if !self.begins(b'{') {
+            self.wrong_type("an object", faults);
+            return None;
+        }
+        self.verbatim_within(max_bytes, faults)
+    }
+
+    /// A string of at most `max_bytes`.
+    pub(crate) fn text_within(&self, max_bytes: usize, faults: &mut Faults) -> Option<String> {
+        let text = self.text(faults)?;
+        if text.len() > max_bytes {
+            self.fault("too_long", format!("must have at most {max_bytes} bytes"), faults);
+            return None;
+        }
+        Some(text)
+    }
+
     fn passes_guard(&self, faults: &mut Faults) -> bool {
         match crate::guard::check(self.raw.get()) {
             Ok(()) => true,

@@ -1,5 +1,5 @@
-//! What goes over the wire between Posthaste and the people who use it: ids, jobs, endpoints, the dispatch request,
-//! its signature, keys and problems.
+//! What goes over the wire between Posthaste and the people who use it: ids, jobs, endpoints, the dispatch request and
+//! its signature, callbacks and their tokens, keys and problems.
 //!
 //! This room does no I/O, reads no clock, draws no randomness and looks at no environment: time, nonces and key
 //! bytes are arguments. It is the only room that computes signatures and MACs. Every parser takes any input without
@@ -8,31 +8,48 @@
 //! | coming in | | going out | |
 //! |---|---|---|---|
 //! | [`new_job`], [`batch`] | jobs as a producer writes them | [`job`] | a job as it is read back |
-//! | [`endpoint`] | an endpoint as written and read | [`dispatch`] | the POST to the function |
-//! | [`api_key`] | who may call the API | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
-//! | [`seal`], [`signing`] | secrets at rest | [`problem`] | what went wrong, RFC 9457 |
+//! | [`endpoint`] | an endpoint as written and read | [`dispatch`], [`gateway_url`] | the POST to the function |
+//! | [`accepted`], [`suspend`], [`steps`] | what a function answers with a 202 | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
+//! | [`callback`], [`action`], [`token`] | what it says later, and by what right | [`problem`] | what went wrong, RFC 9457 |
+//! | [`inbound`], [`cel`] | webhooks of third parties | | |
+//! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
 mod guard;
+mod master_key;
 mod object;
 mod word;
 
+// Answers of functions that will call back.
+pub mod accepted;
+// What a callback may do.
+pub mod action;
 // API keys: minted form, stored verifier, scopes.
 pub mod api_key;
 // Batches of jobs as written.
 pub mod batch;
+// Callbacks: bodies, digests and answers.
+pub mod callback;
+// CEL expressions as written.
+pub mod cel;
 // The dispatch request: body and headers of the POST to a function.
 pub mod dispatch;
 // Endpoints as written and as read back.
 pub mod endpoint;
+// The gateway's public URLs.
+pub mod gateway_url;
 // Header names and values that endpoints and jobs may set.
 pub mod header;
 // Job ids.
 pub mod id;
 // The idempotency key that a function sees.
 pub mod idempotency;
+// Signatures of third parties.
+pub mod inbound;
 // Jobs and attempts as read.
 pub mod job;
+// The keys of callback tokens.
+pub mod key_ring;
 // Names of kinds.
 pub mod name;
 // Jobs as written.
@@ -45,6 +62,12 @@ pub mod seal;
 pub mod signature;
 // An endpoint's signing secrets, sealed together.
 pub mod signing;
+// Steps of a function, kept between its runs.
+pub mod steps;
+// Answers of functions that want to be POSTed again.
+pub mod suspend;
+// Callback tokens.
+pub mod token;
 // W3C trace context.
 pub mod trace;
 

@@ -15,8 +15,14 @@ words! {
         MalformedJson = "malformed_json",
         /// 401: no API key, or one that nobody minted, or a revoked one.
         Unauthorized = "unauthorized",
+        /// 401: no callback token, or one that is not accepted. The same for every reason.
+        InvalidToken = "invalid_token",
+        /// 401: what came to a hook or a source is not signed as it must be. The same for every reason.
+        InvalidSignature = "invalid_signature",
         /// 403: the API key lacks the scope.
         Forbidden = "forbidden",
+        /// 403: the callback token does not allow this action.
+        ActionNotAllowed = "action_not_allowed",
         /// 404: no such route.
         NotFound = "not_found",
         /// 404: no such job, or its retention is over.
@@ -31,6 +37,12 @@ words! {
         IdempotencyMismatch = "idempotency_mismatch",
         /// 409: the job has ended; `job` says how.
         AlreadyFinished = "already_finished",
+        /// 409: a newer run holds the job; `job` says how it stands.
+        LeaseSuperseded = "lease_superseded",
+        /// 409: the run has ended another way; `job` says how it stands.
+        AlreadyFinalized = "already_finalized",
+        /// 410: the retention of the job is over.
+        PastRetention = "past_retention",
         /// 413: a body or one of its fields is too large; the detail names the largest field.
         PayloadTooLarge = "payload_too_large",
         /// 415: the body is not of a media type that this call takes.
@@ -55,11 +67,16 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::MalformedJson => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Unauthorized | Self::InvalidToken | Self::InvalidSignature => 401,
+            Self::Forbidden | Self::ActionNotAllowed => 403,
             Self::NotFound | Self::JobNotFound | Self::EndpointNotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::Conflict | Self::IdempotencyMismatch | Self::AlreadyFinished => 409,
+            Self::Conflict
+            | Self::IdempotencyMismatch
+            | Self::AlreadyFinished
+            | Self::LeaseSuperseded
+            | Self::AlreadyFinalized => 409,
+            Self::PastRetention => 410,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
@@ -74,7 +91,10 @@ impl Code {
         match self {
             Self::MalformedJson => "The body is not valid JSON",
             Self::Unauthorized => "A valid API key is required",
+            Self::InvalidToken => "A valid callback token is required",
+            Self::InvalidSignature => "A valid signature is required",
             Self::Forbidden => "The API key does not allow this",
+            Self::ActionNotAllowed => "The callback token does not allow this action",
             Self::NotFound => "There is nothing here",
             Self::JobNotFound => "There is no such job",
             Self::EndpointNotFound => "There is no such endpoint",
@@ -82,6 +102,9 @@ impl Code {
             Self::Conflict => "The request conflicts with the present state",
             Self::IdempotencyMismatch => "The idempotency key was used with another request",
             Self::AlreadyFinished => "The job has already finished",
+            Self::LeaseSuperseded => "A newer run holds the job",
+            Self::AlreadyFinalized => "The run has already ended",
+            Self::PastRetention => "The job is past its retention",
             Self::PayloadTooLarge => "The request is too large",
             Self::UnsupportedMediaType => "The media type is not supported",
             Self::Invalid => "Some fields are not valid",
@@ -163,7 +186,7 @@ impl Problem {
 /// One refused field.
 ///
 /// Codes made in this room: `required`, `wrong_type`, `wrong_format`, `out_of_range`, `too_long`, `too_many`,
-/// `too_deep`, `unknown_field`, `duplicate_field`, `duplicate`, `not_supported_yet`, `nul_character`,
+/// `too_large`, `too_deep`, `unknown_field`, `duplicate_field`, `duplicate`, `not_supported_yet`, `nul_character`,
 /// `lone_surrogate`, `number_too_long`, `invalid_name`, `invalid_url`, `invalid_header`, `forbidden_header`,
 /// `invalid_reference`, `forbidden_reference`, `literal_secret`, `invalid_secret`, `unknown_word`, `conflict`,
 /// `malformed_json`. The SQL functions add their own for ranges and sizes.
@@ -222,6 +245,25 @@ mod tests {
         let problem = Problem::new(Code::AlreadyFinished, "job 42 is dead").with_job(job);
         let json = serde_json::to_value(&problem).unwrap();
         assert_eq!(json["job"], serde_json::json!({"id": "42", "state": "dead"}));
+    }
+
+    #[test]
+    fn problems_of_callbacks_have_the_statuses_of_the_contract() {
+        let statuses = [
+            (Code::MalformedJson, 400),
+            (Code::InvalidToken, 401),
+            (Code::InvalidSignature, 401),
+            (Code::ActionNotAllowed, 403),
+            (Code::LeaseSuperseded, 409),
+            (Code::AlreadyFinalized, 409),
+            (Code::PastRetention, 410),
+            (Code::PayloadTooLarge, 413),
+            (Code::UnsupportedMediaType, 415),
+            (Code::Invalid, 422),
+        ];
+        for (code, status) in statuses {
+            assert_eq!(code.status(), status, "{code}");
+        }
     }
 
     #[test]

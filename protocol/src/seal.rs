@@ -15,10 +15,10 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use crate::master_key::{self, Fault, master};
+
 /// The purpose of the keys derived here; another purpose has another context, hence unrelated keys.
 const CONTEXT: &str = "posthaste 2026-11-21 secrets at rest v1";
-/// The most keys in a ring.
-const MAX_KEYS: usize = 32;
 const KID_BYTES: usize = 2;
 const NONCE_BYTES: usize = 24;
 
@@ -63,21 +63,13 @@ pub enum SealError {
 impl SealKeys {
     /// Reads `kid:hex64[,kid:hex64…]`; white space around entries, as at the end of a file, does not matter.
     pub fn parse(text: &str) -> Result<Self, SealKeysError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(SealKeysError::Empty);
-        }
-        let mut keys: Vec<(u16, Zeroizing<[u8; 32]>)> = Vec::new();
-        for (index, entry) in text.split(',').enumerate() {
-            let (kid, master) = parse_entry(entry.trim()).ok_or(SealKeysError::Entry(index + 1))?;
-            if index == MAX_KEYS {
-                return Err(SealKeysError::TooMany);
-            }
-            if keys.iter().any(|(other, _)| *other == kid) {
-                return Err(SealKeysError::Duplicate(kid));
-            }
-            keys.push((kid, Zeroizing::new(blake3::derive_key(CONTEXT, master.as_slice()))));
-        }
+        let derived = |hex: &str| master(hex).map(|key| Zeroizing::new(blake3::derive_key(CONTEXT, key.as_slice())));
+        let keys = master_key::entries(text, derived).map_err(|fault| match fault {
+            Fault::Empty => SealKeysError::Empty,
+            Fault::Entry(index) => SealKeysError::Entry(index),
+            Fault::Duplicate(kid) => SealKeysError::Duplicate(kid),
+            Fault::TooMany => SealKeysError::TooMany,
+        })?;
         Ok(Self { keys })
     }
 
@@ -116,15 +108,6 @@ impl fmt::Debug for SealKeys {
 
 fn cipher(key: &[u8; 32]) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.into())
-}
-
-fn parse_entry(entry: &str) -> Option<(u16, Zeroizing<[u8; 32]>)> {
-    let (kid, hex_digits) = entry.split_once(':')?;
-    let plain = kid.bytes().all(|b| b.is_ascii_digit());
-    let kid = kid.parse().ok().filter(|&kid| plain && kid != 0)?;
-    let mut master = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(hex_digits, master.as_mut_slice()).ok()?;
-    Some((kid, master))
 }
 
 #[cfg(test)]

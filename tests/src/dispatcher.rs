@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use posthaste_engine::{
     claim::{ClaimRequest, ClaimedRun, Lease, claim},
     finalize::{EndedBy, RunEnd, Settled, settle},
     fleet,
     floor::{Floors, Scan},
-    lifecycle::{self, Outcome, Policy, RunError, Transition},
+    held::HeldRun,
+    lifecycle::{self, Outcome, Policy, RunError, Transition, wait::WaitTimes},
+    park::{Park, Parked, park},
     retry::RetryPolicy,
     session::Role,
 };
@@ -18,6 +21,10 @@ use crate::{TestDb, sql};
 
 /// A retry policy without surprises: ten seconds, no jitter.
 pub const RETRY: RetryPolicy = RetryPolicy::Constant { base: Duration::from_secs(10), jitter: 0.0 };
+
+/// An hour for the callback, a day for the run.
+pub const HOUR: WaitTimes =
+    WaitTimes { callback: Duration::from_hours(1), heartbeat: None, max_run: Duration::from_hours(24) };
 
 /// What a run's owner allows, with [`RETRY`].
 pub fn policy(run: &ClaimedRun) -> Policy {
@@ -100,12 +107,32 @@ impl FakeDispatcher {
             age_us: Some(1_000),
             headers_us: Some(900),
             body_us: Some(100),
+            callback: None,
         }
     }
 
     /// Ends runs; tells what became of each. Leases are left as they are.
     pub async fn settle(&mut self, ends: &[RunEnd]) -> Vec<Settled> {
         settle(&mut self.settles, ends, EndedBy::Dispatcher, &[]).await.expect("a finalize")
+    }
+
+    /// A run whose function answered 202: it has an hour, and may take a day.
+    pub fn accepted(run: &ClaimedRun) -> Park {
+        let answer = HeldRun {
+            http_status: Some(202),
+            age_us: Some(1_000),
+            headers_us: Some(900),
+            body_us: Some(100),
+            ..HeldRun::from(run)
+        };
+        Park { run: answer, wait_number: 1, times: HOUR }
+    }
+
+    /// Parks one run that is the last of its lease; asserts that it waits. Returns its deadline.
+    pub async fn park(&mut self, run: &ClaimedRun) -> DateTime<Utc> {
+        let parked = park(&mut self.settles, &[Self::accepted(run)], &[run.lease.lease_id]).await.expect("a park");
+        let [Parked::Waits { deadline }] = parked[..] else { panic!("not parked: {parked:?}") };
+        deadline
     }
 
     /// Ends one run that is the last of its lease; asserts that this ended it.

@@ -19,7 +19,7 @@ pub mod sql;
 use std::time::Duration;
 
 pub use database::TestDb;
-pub use dispatcher::{FakeDispatcher, RETRY, failed, policy};
+pub use dispatcher::{FakeDispatcher, HOUR, RETRY, failed, policy};
 pub use endpoint::{Answer, FakeEndpoint, Gate, Request};
 
 /// The longest any helper waits for something that a test expects.

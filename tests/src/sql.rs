@@ -114,7 +114,8 @@ pub async fn all_scans(connection: &mut PgConnection) -> Vec<Scan> {
     (1..=4).flat_map(scans).collect()
 }
 
-/// Jobs that are nowhere: not waiting to run, not in a lease whose run goes on, not ended. Must be empty, always.
+/// Jobs that are nowhere: not ready or scheduled, neither parked nor in a lease whose run goes on,
+/// not ended. Must be empty, always.
 pub async fn nowhere_jobs(connection: &mut PgConnection) -> Vec<i64> {
     let query = "select j.job_id from posthaste.job j
         where not exists (select from posthaste.ready r where r.job_id = j.job_id)
@@ -122,6 +123,7 @@ pub async fn nowhere_jobs(connection: &mut PgConnection) -> Vec<i64> {
           and coalesce((
             select a.outcome not in ('completed', 'cancelled', 'dead') from posthaste.attempt a
             where a.job_id = j.job_id order by a.run_lease desc limit 1), true)
+          and not exists (select from posthaste.parked w where w.job_id = j.job_id)
           and not exists (
             select from posthaste.lease l, unnest(l.job_ids, l.run_leases) as held (job_id, run_lease)
             where held.job_id = j.job_id and not exists (
@@ -135,9 +137,12 @@ pub async fn doubled_jobs(connection: &mut PgConnection) -> Vec<i64> {
     let query = "select job_id from (
           select job_id from posthaste.ready
           union all select job_id from posthaste.scheduled
-          union all select held.job_id from posthaste.lease l, unnest(l.job_ids, l.run_leases) as held (job_id, run_lease)
+          -- A lease may not know yet that a run of it is parked.
+          union all select job_id from (
+            select held.job_id, held.run_lease from posthaste.lease l, unnest(l.job_ids, l.run_leases) as held (job_id, run_lease)
             where not exists (
               select from posthaste.attempt a where a.job_id = held.job_id and a.run_lease = held.run_lease)
+            union select w.job_id, w.run_lease from posthaste.parked w) running
           union all select job_id from (
             select distinct on (job_id) job_id, outcome from posthaste.attempt order by job_id, run_lease desc) last
             where outcome in ('completed', 'cancelled', 'dead')

@@ -1,5 +1,7 @@
 //! `POST /v1/jobs`: one job.
 
+use std::time::Duration;
+
 use axum::{Extension, body::Body, extract::State};
 use http::{HeaderMap, StatusCode};
 use posthaste_engine::request_key::{self, Once};
@@ -24,6 +26,9 @@ use crate::{
     state::Api,
     trace,
 };
+
+/// How long a refused job waits for the faults that only the database knows.
+const LOOK_FURTHER: Duration = Duration::from_millis(250);
 
 /// The longest idempotency key.
 const MAX_KEY_BYTES: usize = 255;
@@ -72,10 +77,12 @@ pub async fn enqueue_job(
 
 /// Why a job is refused: everything that is wrong with it, as far as the database can be asked.
 async fn refusal(api: &Api, body: &str, faults: Vec<FieldError>) -> ApiError {
-    let more = match all_faults::readable(body) {
-        Some(readable) => api.commits.enqueue(readable).await.err().map(|problem| problem.errors),
-        None => None,
+    let more = async {
+        let written = api.commits.enqueue(all_faults::readable(body)?).await;
+        written.err().map(|problem| problem.errors)
     };
+    // What is known need not wait for a database that is away.
+    let more = tokio::time::timeout(LOOK_FURTHER, more).await.ok().flatten();
     ApiError::faults(all_faults::join(faults, more.unwrap_or_default()))
 }
 

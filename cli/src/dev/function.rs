@@ -12,8 +12,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What a slow function takes.
-const SLOW: Duration = Duration::from_millis(1500);
+/// What a slow function takes: less than the grace of `dev`, or Ctrl-C would warn of it now and then.
+const SLOW: Duration = Duration::from_millis(800);
 
 /// The parts of the envelope that this function looks at.
 #[derive(Debug, Deserialize)]

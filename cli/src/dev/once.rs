@@ -7,7 +7,7 @@ use posthaste_engine::{
     job,
     session::{Role, Session},
 };
-use posthaste_protocol::job::Job;
+use posthaste_protocol::{id::JobId, job::Job};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +32,10 @@ pub async fn run(url: &str, json: bool) -> anyhow::Result<()> {
     let ids = producer::enqueue(&mut session, &jobs).await?;
     output::note_in(Tone::Dim, format_args!("{} samples are enqueued", ids.len()));
     until_ended(&mut session, &ids).await?;
-    let jobs = session.call(async |c| job::jobs(c, &ids).await).await?;
+    let mut jobs = Vec::new();
+    for id in ids {
+        jobs.push(session.call(async |c| job::job(c, JobId(id)).await).await?);
+    }
     let pairs: Vec<(&Sample, &Job)> = SAMPLES.iter().zip(&jobs).collect();
     if json {
         pairs.iter().try_for_each(|(_, job)| output::json(job))?;

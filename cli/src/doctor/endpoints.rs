@@ -1,8 +1,11 @@
-//! Endpoints: their secrets can be opened here, and their servers reached from here. Nothing is sent.
+//! Endpoints: what dispatchers report of them, their secrets opened and their servers reached from here. Nothing is sent.
 
 use futures_util::{StreamExt as _, stream};
 use posthaste_dispatcher::egress::{EgressPolicy, reach};
-use posthaste_engine::{endpoint, endpoint::EndpointRow};
+use posthaste_engine::{
+    endpoint::{self, EndpointRow},
+    explain::{EndpointReport, endpoint_reports},
+};
 use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys};
 use sqlx::PgConnection;
 
@@ -28,8 +31,42 @@ pub async fn check(
         return;
     }
     secrets(checkup, &rows, keys);
+    let mut reports = checkup.seen("endpoints", endpoint_reports(connection).await).unwrap_or_default();
     let reached: Vec<Checkup> = stream::iter(&rows).map(|row| reachable(row, policy)).buffered(AT_ONCE).collect().await;
-    checkup.findings.extend(reached.into_iter().flat_map(|one| one.findings));
+    for (row, reached) in rows.iter().zip(reached) {
+        reported(checkup, &format!("endpoint {}", row.name), &reports.remove(&row.name).unwrap_or_default());
+        checkup.findings.extend(reached.findings);
+    }
+}
+
+/// What the dispatchers say. They may lack what this machine has: a variable, a file, a route.
+fn reported(checkup: &mut Checkup, check: &str, reports: &[EndpointReport]) {
+    let all = plural(reports.len(), "dispatcher");
+    let unusable: Vec<&str> = reports.iter().filter_map(|report| report.unusable.as_deref()).collect();
+    if let Some(why) = unusable.first() {
+        let detail = format!("{} of {all} cannot use it: {why}", unusable.len());
+        checkup.fail(
+            check,
+            detail,
+            "mend it where the dispatcher runs: it reads files again within 15 s, variables when it starts",
+        );
+    }
+    if reports.iter().any(|report| report.misconfigured) {
+        checkup.fail(
+            check,
+            "misconfigured: five jobs got answers such as 401 or 404, and none succeeded since",
+            "see the answers with `posthaste job tail`; correct its URL, its credentials or the function",
+        );
+    }
+    let open = reports.iter().filter(|report| report.breaker == "open").count();
+    if open > 0 {
+        let detail = format!("its breaker is open at {open} of {all}: too many requests failed");
+        checkup.warn(check, detail, "see why with `posthaste job tail`; probes close it");
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn secrets(checkup: &mut Checkup, rows: &[EndpointRow], keys: Option<&SealKeys>) {
@@ -40,7 +77,7 @@ fn secrets(checkup: &mut Checkup, rows: &[EndpointRow], keys: Option<&SealKeys>)
     let closed: Vec<&str> =
         rows.iter().filter(|row| keys.open(&row.secret, &row.name).is_err()).map(|row| row.name.as_str()).collect();
     if closed.is_empty() {
-        checkup.ok("secret keys", format!("open the signing secrets of {} endpoints", rows.len()));
+        checkup.ok("secret keys", format!("open the signing secrets of {}", plural(rows.len(), "endpoint")));
     } else {
         let fix = "add the key that sealed them to POSTHASTE_SECRET_KEYS, or rotate their secrets";
         checkup.fail("secret keys", format!("do not open the signing secret of {}", closed.join(", ")), fix);
@@ -70,4 +107,30 @@ async fn reachable(row: &EndpointRow, policy: &EgressPolicy) -> Checkup {
         Err(error) => checkup.fail(&check, error.to_string(), "start the function, or correct the endpoint's URL"),
     }
     checkup
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::checkup::Verdict, *};
+
+    fn said(reports: &[EndpointReport]) -> (Verdict, String) {
+        let mut checkup = Checkup::default();
+        reported(&mut checkup, "endpoint pdf", reports);
+        let details: Vec<_> = checkup.findings.iter().map(|finding| finding.detail.as_str()).collect();
+        (checkup.worst(), details.join(" | "))
+    }
+
+    #[test]
+    fn what_a_dispatcher_reports_is_not_called_well() {
+        let fine = EndpointReport { breaker: "closed".to_owned(), ..EndpointReport::default() };
+        assert_eq!(said(&[fine.clone(), fine.clone()]), (Verdict::Ok, String::new()));
+        let unusable = EndpointReport { unusable: Some("headers.x: PDF_KEY is not set".to_owned()), ..fine.clone() };
+        let detail = "1 of 2 dispatchers cannot use it: headers.x: PDF_KEY is not set".to_owned();
+        assert_eq!(said(&[fine.clone(), unusable]), (Verdict::Fail, detail));
+        let open = EndpointReport { breaker: "open".to_owned(), ..fine.clone() };
+        let detail = "its breaker is open at 1 of 1 dispatcher: too many requests failed".to_owned();
+        assert_eq!(said(&[open]), (Verdict::Warn, detail));
+        let (verdict, detail) = said(&[EndpointReport { misconfigured: true, ..fine }]);
+        assert!(verdict == Verdict::Fail && detail.starts_with("misconfigured: five jobs"), "{detail}");
+    }
 }

@@ -1,8 +1,5 @@
 //! `posthaste endpoint put NAME --spec …`.
 
-use std::io::Read as _;
-
-use anyhow::Context as _;
 use clap::Args;
 use posthaste_dispatcher::egress::EgressPolicy;
 use posthaste_protocol::{endpoint::EndpointSpec, problem::FieldError};
@@ -12,12 +9,10 @@ use super::{Sealed, document, write};
 use crate::{
     egress::{self, EgressConfig},
     failure::Malformed,
+    input,
     output::{self, Tone},
     secret_keys,
 };
-
-/// Longer specifications make no sense.
-const MAX_INPUT: u64 = 1 << 20;
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -35,7 +30,7 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let Sealed { one, secrets } = options.sealed;
     write::check_name(&one.name)?;
-    let spec = EndpointSpec::parse(&input(&options.spec)?).map_err(Malformed)?;
+    let spec = EndpointSpec::parse(&input::document("spec", &options.spec)?).map_err(Malformed)?;
     let found = one.target.find()?;
     dialled(&options.egress.policy(found.dev.is_some())?, &spec)?;
     let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;
@@ -61,18 +56,4 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 /// As the API does: what would never be dialled is refused.
 fn dialled(policy: &EgressPolicy, spec: &EndpointSpec) -> Result<(), Malformed> {
     egress::check(policy, &spec.url).map_err(|reason| Malformed(vec![FieldError::new("url", "forbidden_url", reason)]))
-}
-
-fn input(given: &str) -> anyhow::Result<String> {
-    let read = |source: &mut dyn std::io::Read| {
-        let mut text = String::new();
-        source.take(MAX_INPUT).read_to_string(&mut text).map(|_| text)
-    };
-    match given.strip_prefix('@') {
-        Some(path) => {
-            std::fs::File::open(path).and_then(|mut file| read(&mut file)).with_context(|| format!("reading {path}"))
-        }
-        None if given == "-" => read(&mut std::io::stdin().lock()).context("reading stdin"),
-        None => Ok(given.to_owned()),
-    }
 }

@@ -66,9 +66,9 @@ pub async fn until_ended(mut connection: PgConnection, id: JobId, limit: Option<
 
 /// Looks again and again, and says why the job is not running.
 async fn look(connection: &mut PgConnection, id: JobId, limit: Option<Duration>) -> anyhow::Result<Job> {
-    let give_up = limit.map(|limit| Instant::now() + limit);
+    let give_up = limit.map(|limit| (Instant::now() + limit, limit));
     let mut ask_why = Instant::now() + ASK_WHY_EVERY;
-    let mut said = Vec::new();
+    let mut said = String::new();
     let mut pause = FIRST_PAUSE;
     loop {
         let job = job::job(connection, id).await?;
@@ -82,23 +82,47 @@ async fn look(connection: &mut PgConnection, id: JobId, limit: Option<Duration>)
         }
         let next = now + pause;
         match give_up {
-            Some(give_up) if now >= give_up => bail!("job {id} is still {}", job.state),
-            Some(give_up) => sleep_until(next.min(give_up)).await,
+            Some((at, limit)) if now >= at => return too_late(connection, id, limit).await,
+            Some((give_up, _)) => sleep_until(next.min(give_up)).await,
             None => sleep_until(next).await,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Each reason is said once, however often it comes.
-async fn say_why(connection: &mut PgConnection, id: JobId, said: &mut Vec<Reason>) -> Result<(), EngineError> {
+/// Says what keeps the job from running whenever that is something else than what was `said` last.
+async fn say_why(connection: &mut PgConnection, id: JobId, said: &mut String) -> Result<(), EngineError> {
     let why = explain::explain(connection, id).await?;
-    if !matches!(why.reason, Reason::Ended | Reason::Running) && !said.contains(&why.reason) {
+    let news = match why.reason {
+        // It runs, or is about to: nothing keeps it.
+        Reason::Ended | Reason::Running | Reason::Next => return Ok(()),
+        // How many come first, or are in flight, changes all the time.
+        Reason::BehindOthers | Reason::EndpointBusy => "a crowd",
+        _ => &why.detail,
+    };
+    if said != news {
+        news.clone_into(said);
         let line = format_args!("job {id} is not running: {}", output::clean(&why.detail));
         output::note_in(Tone::Warn, line);
-        said.push(why.reason);
     }
     Ok(())
+}
+
+/// The job as it is after all this time.
+async fn too_late(connection: &mut PgConnection, id: JobId, limit: Duration) -> anyhow::Result<Job> {
+    let why = explain::explain(connection, id).await?;
+    if why.state.is_terminal() {
+        return Ok(job::job(connection, id).await?);
+    }
+    bail!("after {} job {id} is still {}: {}", span(limit), why.state, output::clean(&why.detail));
+}
+
+/// In seconds where they are whole.
+fn span(limit: Duration) -> String {
+    match limit.subsec_millis() {
+        0 => format!("{} s", limit.as_secs()),
+        _ => format!("{} ms", limit.as_millis()),
+    }
 }
 
 /// Fails, saying why, unless the job completed.
@@ -109,4 +133,15 @@ pub fn verdict(job: &Job) -> anyhow::Result<()> {
     let why = job.error.as_ref().map(|error| format!(": {}: {}", error.code, error.message));
     output::error(format_args!("job {} is {}{}", job.id, job.state, output::clean(&why.unwrap_or_default())));
     Err(Said.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_said_in_seconds_where_they_are_whole() {
+        assert_eq!(span(Duration::from_secs(4)), "4 s");
+        assert_eq!(span(Duration::from_millis(2200)), "2200 ms");
+    }
 }

@@ -24,6 +24,7 @@ fn once_and_fresh_ends_well_with_the_results_of_every_sample() {
     assert_eq!(of("sample.hello")["result"]["greeting"], "Hello, Ada!");
     assert_eq!((&of("sample.flaky")["attempt"], &of("sample.flaky")["run_lease"]), (&2.into(), &2.into()));
     assert_eq!((&of("sample.busy")["attempt"], &of("sample.busy")["run_lease"]), (&1.into(), &2.into()));
+    assert_eq!(of("sample.flaky")["attempts"][1]["http_status"], 500);
     assert_eq!(of("sample.fail")["state"], "dead");
     assert_eq!(of("sample.giveup")["error"]["code"], "no_such_customer");
     assert_eq!(of("sample.cancel")["state"], "cancelled");

@@ -4,6 +4,7 @@
 
 mod dev;
 mod documents;
+mod functions;
 mod keys;
 mod operators;
 mod support;

@@ -13,6 +13,7 @@ fn operators_work_on_a_running_dev() {
     faults_are_named_field_by_field(&dev);
     an_endpoint_is_written_paused_rotated_and_deleted(&dev);
     the_doctor_is_content(&dev);
+    a_service_that_finds_its_port_taken_names_the_setting(&dev);
 }
 
 fn a_job_goes_round(dev: &Dev) {
@@ -44,8 +45,11 @@ fn a_scheduled_job_is_explained_cancelled_and_retried(dev: &Dev) {
     assert_eq!(enqueued["state"], "scheduled");
     let id = enqueued["id"].as_str().unwrap();
     assert_eq!(dev.json(&["job", "explain", id, "--json"])["reason"], "scheduled");
+    assert_eq!(dev.json(&["explain", id, "--json"])["reason"], "scheduled");
     let late = dev.run(&["job", "wait", id, "--timeout-ms", "50"]);
     assert_eq!(late.status.code(), Some(1));
+    let why = format!("after 50 ms job {id} is still scheduled: the job is scheduled to run at ");
+    assert!(stderr(&late).contains(&why), "{}", stderr(&late));
 
     assert_eq!(
         dev.json(&["job", "cancel", id, "--reason", "not needed", "--json"]),
@@ -107,4 +111,14 @@ fn the_doctor_is_content(dev: &Dev) {
         assert!(named(check), "{check}: {report}");
     }
     assert!(named("endpoint sample") && named("vacuum horizon") && named("dispatchers"), "{report}");
+}
+
+fn a_service_that_finds_its_port_taken_names_the_setting(dev: &Dev) {
+    let note = dev.note();
+    let (database, api) = (note["database_url"].as_str().unwrap(), note["api_url"].as_str().unwrap());
+    let address = api.strip_prefix("http://").unwrap();
+    let output = dev.run(&["serve", "--database-url", database, "--api-listen", address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("POSTHASTE_API_LISTEN"), "{said}");
 }

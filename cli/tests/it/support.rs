@@ -110,8 +110,7 @@ impl Dev {
 
     /// A request to its API (such as `GET /v1/jobs`), with more header lines: the status, and the whole answer.
     pub fn http(&self, request: &str, headers: &str, body: &str) -> (u16, String) {
-        let note = std::fs::read(self.folder.path().join("dev/dev.json")).unwrap();
-        let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
+        let note = self.note();
         let address = note["api_url"].as_str().unwrap().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -124,6 +123,12 @@ impl Dev {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+    }
+
+    /// Where it says that it is, for other commands.
+    pub fn note(&self) -> serde_json::Value {
+        let note = std::fs::read(self.folder.path().join("dev/dev.json")).unwrap();
+        serde_json::from_slice(&note).unwrap()
     }
 
     /// What its Postgres has logged.

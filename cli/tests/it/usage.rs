@@ -7,7 +7,8 @@ fn help_lists_every_command() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let help = stdout(&output);
-    for command in ["dev", "migrate", "dispatcher", "serve", "enqueue", "job", "endpoint", "keys", "doctor"] {
+    for command in ["dev", "migrate", "dispatcher", "serve", "enqueue", "job", "explain", "endpoint", "keys", "doctor"]
+    {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
     }
     let jobs = stdout(&run(&["job", "--help"]));
@@ -75,6 +76,34 @@ fn a_url_that_would_never_be_dialled_is_refused_before_anything_is_asked_with_th
     let wrong = run(&[&put[..], &[r#"{"url": "https://example.com/"}"#, "--egress-allow", "10.0.0.0/99"]].concat());
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("POSTHASTE_EGRESS_ALLOW has"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn the_name_of_a_file_in_place_of_json_is_answered_with_how_to_read_it() {
+    for arguments in [
+        &["enqueue", "a", "--args", "args.json"][..],
+        &["enqueue", "a", "--metadata", "args.json"],
+        &["endpoint", "put", "a", "--spec", "args.json"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains("to read a file write @args.json"), "{}", stderr(&output));
+    }
+    let missing = run(&["enqueue", "a", "--args", "@nowhere/args.json"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("reading nowhere/args.json"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_missing_database_is_reported_with_every_other_wrong_setting() {
+    for service in ["serve", "dispatcher"] {
+        let output = run(&[service, "--api-listen", "nowhere", "--concurrency", "0"]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        for name in ["POSTHASTE_DATABASE_URL is not set", "POSTHASTE_API_LISTEN", "POSTHASTE_CONCURRENCY"] {
+            assert!(said.contains(name), "{name}: {said}");
+        }
+    }
 }
 
 #[test]

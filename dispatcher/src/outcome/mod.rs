@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 use http::HeaderMap;
 use posthaste_engine::lifecycle::{Outcome, RunError};
 
-pub use meaning::{Meaning, UnknownMeaning};
+pub use meaning::Meaning;
 pub use send::{OnUnknown, from_send_error};
 
 use self::failure::Failure;

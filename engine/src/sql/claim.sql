@@ -21,12 +21,14 @@ claimed as materialized (
   returning seq, job_id, run_lease, uncounted_since, lane_id, priority, failures, uncounted
 ),
 -- Belt and braces: a run that has ended is not started again, whoever left its row behind. Nobody can have ended a first
--- run whose row is here. A `case`, so that no plan joins the claim to all attempts.
+-- run whose row is here. A scalar sub-select: `not exists` was seen to read all attempts, by a join or by a hash.
 fresh as materialized (
   select c.*
   from claimed c
-  where case when c.run_lease = 1 then true else not exists (
-    select from posthaste.attempt a where a.job_id = c.job_id and a.run_lease = c.run_lease) end
+  where c.run_lease = 1 or (
+    select true from posthaste.attempt a
+    where a.job_id = c.job_id and a.run_lease = c.run_lease
+    limit 1) is null
 ),
 leased as (
   insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)
@@ -58,6 +60,11 @@ select
   case when f.failures > 0 then (
     select count(*) from posthaste.attempt a
     where a.job_id = f.job_id and a.class = 'responded' and a.outcome = 'retried') else 0 end as known_failures,
+  -- As the view has it. Nobody can have reported on a job before its first run.
+  case when f.run_lease > 1 then (
+    select json_build_object('percent', p.percent, 'message', p.message, 'metadata', coalesce(p.metadata, '{}'),
+      'at', to_char(p.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    from posthaste.progress p where p.job_id = f.job_id) end as progress,
   now() as claimed_at,
   (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) as snapshot_xmin,
   (select pg_current_xact_id_if_assigned()::text::bigint) as xid,

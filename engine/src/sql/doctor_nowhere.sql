@@ -1,4 +1,4 @@
--- doctor nowhere: jobs among the newest 100,000 ids that are neither ready, scheduled, held by a lease nor ended.
+-- doctor nowhere: jobs among the newest 100,000 ids that are neither ready, scheduled, parked, held by a lease nor ended.
 -- One snapshot, so a job that moves is seen in exactly one place. Must find nothing.
 with newest as materialized (
   select j.job_id
@@ -20,6 +20,7 @@ from newest n
 where not exists (select from posthaste.ready r where r.job_id = n.job_id)
   and not exists (select from posthaste.scheduled s where s.job_id = n.job_id)
   and not exists (select from held h where h.job_id = n.job_id)
+  and not exists (select from posthaste.parked w where w.job_id = n.job_id)
   and not exists (
     select from last_run a
     where a.job_id = n.job_id and a.outcome in ('completed', 'cancelled', 'dead'))

@@ -2,11 +2,9 @@
 select
   v.state,
   v.kind,
-  v.queue,
   v.endpoint as named,
   v.run_at,
   v.finished_at,
-  v.error_code,
   route.endpoint,
   e.name is not null as endpoint_exists,
   e.paused_at,
@@ -14,6 +12,16 @@ select
   held.dispatcher_id,
   held.host,
   held.claimed_at,
+  last.run_lease as last_run,
+  last.attempt as last_attempt,
+  last.outcome as last_outcome,
+  last.class as last_class,
+  last.error_code as last_code,
+  last.error_message as last_message,
+  -- Where the job goes on, its own number is that of its counted failures.
+  last.attempt between 1 and v.attempt as last_counted,
+  w.parked_at,
+  w.deadline_at,
   exists (select from posthaste.cancel_request c where c.job_id = v.id) as cancel_requested,
   fleet.alive,
   fleet.states,
@@ -41,6 +49,7 @@ left join lateral (
     limit 1)) as endpoint
 ) route on true
 left join posthaste.endpoint e on e.namespace = 1 and e.name = route.endpoint
+left join posthaste.waiting w on w.job_id = v.id and v.state = 'waiting'
 left join lateral (
   select l.dispatcher_id, l.claimed_at, d.host
   from posthaste.lease l
@@ -49,6 +58,13 @@ left join lateral (
   order by l.claimed_at desc
   limit 1
 ) held on true
+left join lateral (
+  select a.run_lease, a.attempt, a.outcome::text as outcome, a.class::text as class, a.error_code, a.error_message
+  from posthaste.attempt a
+  where a.job_id = v.id
+  order by a.run_lease desc
+  limit 1
+) last on last.outcome not in ('completed', 'cancelled', 'dead', 'redriven') -- else it is not this round that it tells of
 left join lateral (
   -- A dispatcher beats every few seconds; 15 s of silence is when others begin to think it dead.
   select count(*) as alive, array_agg((d.state -> 'endpoints' -> route.endpoint)::text) as states

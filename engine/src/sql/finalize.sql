@@ -1,8 +1,9 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
--- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v1 wraps it for SQL.
--- $1–$14 one element per run, at most one per run, sorted by (job, run) as the lock order asks; $15–$23 one per run that
--- goes again or dies; $24 who ends them; $25 leases whose last runs these are; see engine/src/finalize.rs. `unnest` in
--- the select list streams; in `from` each array would be stored first.
+-- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v2 wraps it for SQL. A dispatcher ends
+-- runs that its leases hold: its text is this one without what stands between <waits> and </waits>, and costs it nothing.
+-- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
+-- leases whose last runs these are; $26, $27 one per run, or empty: the callback's action and digest; see
+-- engine/src/finalize.rs. `unnest` in the select list streams; in `from` each array would be stored first.
 with input as (
   select
     unnest($1::bigint[]) as job_id,
@@ -19,7 +20,18 @@ with input as (
     unnest($12::text[]) as result,
     unnest($13::text[]) as error_code,
     unnest($14::text[]) as error_message
+    -- <waits>
+    , unnest($26::text[]) as action
+    , unnest($27::bytea[]) as digest
+    -- </waits>
 ),
+-- <waits>
+parked as materialized (
+  select w.job_id, w.run_lease, w.lease_id, w.nonce
+  from posthaste.waiting w
+  where w.job_id = any ($1)
+),
+-- </waits>
 follow as materialized (
   select
     unnest($15::bigint[]) as job_id,
@@ -35,12 +47,16 @@ follow as materialized (
 cancels as materialized (
   select c.job_id, c.reason
   from posthaste.cancel_request c
-  where c.job_id = any ($1) and (select exists (select from posthaste.cancel_request))
+  where c.job_id = any ($1)
 ),
 ended as (
   insert into posthaste.attempt (
     job_id, run_lease, lease_id, started_at, outcome, class, ended_by, headers_us, body_us, attempt, http_status,
-    error_code, error_message, result)
+    error_code, error_message, result
+    -- <waits>
+    , action, digest
+    -- </waits>
+  )
   select
     i.job_id, i.run_lease, i.lease_id, now() - i.age_us * interval '1 microsecond',
     (case when c.job_id is null then i.outcome else 'cancelled' end)::posthaste.outcome,
@@ -48,6 +64,9 @@ ended as (
     case when c.job_id is null then i.error_code else 'cancelled' end,
     case when c.job_id is null then i.error_message else coalesce(c.reason, i.error_message, '') end,
     case when c.job_id is null then i.result end::json
+    -- <waits>
+    , i.action::posthaste.callback_action, i.digest
+    -- </waits>
   from input i
   -- A run that would go again although somebody asked to cancel the job ends here.
   left join cancels c on c.job_id = i.job_id and i.outcome not in ('completed', 'dead')
@@ -55,6 +74,11 @@ ended as (
   where i.lease_id is null
     or (i.lease_id, i.nonce) in (
       select l.lease_id, l.nonce from posthaste.lease l where l.lease_id = any ($3))
+    -- <waits>
+    or (i.job_id, i.run_lease, i.lease_id, i.nonce) in (select p.job_id, p.run_lease, p.lease_id, p.nonce from parked p)
+    -- </waits>
+  -- The lock order: a hash join was seen to lose that of the arrays, and two batches to deadlock.
+  order by i.job_id, i.run_lease
   on conflict do nothing
   returning attempt.job_id, attempt.run_lease, attempt.outcome, attempt.attempt, attempt.error_code, attempt.error_message
 ),
@@ -99,8 +123,20 @@ granted as (
   delete from posthaste.cancel_request c
   using ended e
   where c.job_id = e.job_id and e.outcome in ('completed', 'cancelled', 'dead')
-    and (select exists (select from posthaste.cancel_request))
+    and c.job_id = any (array(select k.job_id from cancels k))
 ),
+-- <waits>
+-- Skip locked: nobody waits for a row of `waiting` while it holds an end. A time-out that holds it deletes it; one that a
+-- heartbeat holds stays behind, hidden by the end of its run, until its deadline.
+woken as (
+  delete from posthaste.waiting
+  where waiting.ctid = any (array(
+    select w.ctid
+    from ended e
+    join posthaste.waiting w on w.job_id = e.job_id and w.run_lease = e.run_lease
+    for update of w skip locked))
+),
+-- </waits>
 -- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
 drained as (
   delete from posthaste.lease
@@ -121,4 +157,7 @@ select
      ) n
      group by n.part
    ) p) as notified
+  -- <waits>
+  , e.outcome::text as outcome
+  -- </waits>
 from ended e

@@ -2,6 +2,12 @@
 with gone as (
   delete from posthaste.job_range where lower_id = $1 returning lower_id, upper_id
 ),
+reports as (
+  delete from posthaste.progress p using gone g where p.job_id >= g.lower_id and p.job_id < g.upper_id
+),
+waits as (
+  delete from posthaste.waiting w using gone g where w.job_id >= g.lower_id and w.job_id < g.upper_id
+),
 deadlines as (
   delete from posthaste.expiring e using gone g where e.job_id >= g.lower_id and e.job_id < g.upper_id
 )

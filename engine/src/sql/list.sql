@@ -26,6 +26,12 @@ scanned as materialized (
    order by h.job_id desc
    limit $7)
   union all
+  (select w.job_id, true
+   from posthaste.waiting w
+   where $1 = 'waiting' and w.job_id < $5
+   order by w.job_id desc
+   limit $7)
+  union all
   -- Ends are found by walking all attempts backwards; those that are no such end only use up the budget.
   (select a.job_id, a.outcome::text = $1
    from posthaste.attempt a

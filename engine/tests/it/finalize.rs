@@ -294,6 +294,24 @@ async fn finalizes_at_once_do_not_take_each_other_for_waiters() {
 }
 
 #[tokio::test]
+async fn a_batch_with_requests_to_cancel_takes_its_fences_in_order() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    run_sql(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 200)").await;
+    let runs = dispatcher.claim_any(200).await;
+    for job in [runs[150].job_id, runs[90].job_id] {
+        cancel(&mut connection, job, false).await;
+    }
+    let ends: Vec<RunEnd> = runs.iter().map(|run| FakeDispatcher::end(run, failed("late"))).collect();
+
+    dispatcher.settle(&ends).await;
+
+    let in_order =
+        "select (array_agg(job_id order by ctid) = array_agg(job_id order by job_id))::text from posthaste.attempt";
+    assert_eq!(text(&mut connection, in_order).await, "true", "the order of the inserts is the order of the locks");
+    assert_eq!(number(&mut connection, "select count(*) from posthaste.attempt where outcome = 'cancelled'").await, 2);
+}
+
+#[tokio::test]
 async fn batches_in_opposite_orders_take_the_fences_in_one_order() {
     let (db, mut connection, mut dispatcher) = setup().await;
     run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 3)").await;

@@ -3,14 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the lint's exception covers test functions only")]
 
 mod bad_input;
+mod callback;
 mod claim;
 mod enqueue;
+mod explain;
+mod extend;
 mod finalize;
 mod floor;
 mod migrate;
 mod model;
+mod park;
 mod plan;
 mod prepare;
+mod progress;
 mod races;
 mod range;
 mod rescue;
+mod time_out;
+mod wait_plan;
+mod wait_races;
+mod wait_reads;

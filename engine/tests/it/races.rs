@@ -229,7 +229,7 @@ async fn a_rescue_that_meets_a_finalize_leaves_the_run_to_it() {
         let rescuing = start_blocked(&mut stage.observer, pid, work).await;
         close(tx, commits).await;
 
-        assert_eq!(rescuing.await.unwrap(), Rescued { leases: 1, runs });
+        assert_eq!(rescuing.await.unwrap(), Rescued { leases: 1, runs, parked: 0 });
         assert_eq!(count(&mut stage.observer, "lease").await, 0);
         assert_eq!(attempts(&mut stage.observer, id).await.len(), 1);
         assert_eq!(state(&mut stage.observer, id).await, expected);
@@ -247,7 +247,7 @@ async fn a_finalize_that_meets_a_rescue_is_told_that_it_lost() {
         let end = FakeDispatcher::end(&claimed, COMPLETED);
         let mut tx = stage.first.begin().await.unwrap();
         let rescued = rescue(&mut tx, &[stage.dispatcher.id], &retry_lost, 0.0).await.unwrap();
-        assert_eq!(rescued, Rescued { leases: 1, runs: 1 });
+        assert_eq!(rescued, Rescued { leases: 1, runs: 1, parked: 0 });
 
         let pid = backend(&mut stage.second).await;
         let mut second = stage.second;
@@ -271,9 +271,12 @@ async fn two_rescues_at_once_share_the_leases_without_waiting() {
     }
     let silent = [stage.dispatcher.id];
     let mut tx = stage.first.begin().await.unwrap();
-    assert_eq!(rescue(&mut tx, &silent, &retry_lost, 0.0).await.unwrap(), Rescued { leases: 8, runs: 8 });
+    assert_eq!(rescue(&mut tx, &silent, &retry_lost, 0.0).await.unwrap(), Rescued { leases: 8, runs: 8, parked: 0 });
 
-    assert_eq!(rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(), Rescued { leases: 2, runs: 2 });
+    assert_eq!(
+        rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(),
+        Rescued { leases: 2, runs: 2, parked: 0 }
+    );
     assert_eq!(rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(), Rescued::default());
     tx.commit().await.unwrap();
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posthaste_engine::{
+    floor::Scan,
     lifecycle::Outcome,
+    park::{Parked, park},
     promote::promote,
-    rescue::{Rescued, release_unknown, rescue, retry_lost},
+    rescue::{LostPolicy, Rescued, release_unknown, rescue, retry_lost},
     session::Role,
 };
 use posthaste_tests::{
-    FakeDispatcher, TestDb,
+    FakeDispatcher, HOUR, TestDb,
     sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, job, run, state, text},
 };
 use sqlx::PgConnection;
@@ -35,7 +37,7 @@ async fn the_runs_of_a_dead_dispatcher_count_an_attempt_and_go_again() {
 
     let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
 
-    assert_eq!(rescued, Rescued { leases: 1, runs: 1 });
+    assert_eq!(rescued, Rescued { leases: 1, runs: 1, parked: 0 });
     let row = "select concat_ws(' ', run_lease, outcome, class, ended_by, attempt, error_code) from posthaste.attempt";
     assert_eq!(text(&mut connection, row).await, "1 rescued unknown rescue 1 dispatcher_lost");
     let row =
@@ -79,7 +81,7 @@ async fn runs_that_had_ended_and_leases_of_the_living_are_left_alone() {
 
     let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
 
-    assert_eq!(rescued, Rescued { leases: 1, runs: 2 });
+    assert_eq!(rescued, Rescued { leases: 1, runs: 2, parked: 0 });
     assert_eq!(state(&mut connection, theirs[1].job_id).await, "completed");
     assert_eq!(state(&mut connection, ours[0].job_id).await, "running");
     assert_each_job_is_in_one_place(&mut connection).await;
@@ -125,7 +127,10 @@ async fn a_lease_whose_jobs_are_past_retention_is_removed() {
     dead.claim_one().await;
     run(&mut connection, "delete from posthaste.job").await;
 
-    assert_eq!(rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap(), Rescued { leases: 1, runs: 0 });
+    assert_eq!(
+        rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap(),
+        Rescued { leases: 1, runs: 0, parked: 0 }
+    );
     assert_eq!(count(&mut connection, "lease").await, 0);
 }
 
@@ -180,4 +185,58 @@ async fn a_job_that_is_released_again_and_again_backs_off() {
         assert!(turn == 1 || next.is_some_and(|wait| wait > Duration::from_secs(1)), "turn {turn}: {next:?}");
         promote(&mut connection, 10, due).await.unwrap();
     }
+}
+
+fn wait_lost(scan: Scan) -> LostPolicy {
+    LostPolicy { wait: Some(HOUR), ..retry_lost(scan) }
+}
+
+#[tokio::test]
+async fn parked_runs_of_a_silent_dispatcher_are_left_alone_and_their_lease_goes() {
+    let (_db, mut connection, mut dead) = setup().await;
+    run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 3)").await;
+    let runs = dead.claim_any(3).await;
+    // The lease was not drained: two of its runs were still being POSTed.
+    park(&mut connection, &[FakeDispatcher::accepted(&runs[1])], &[]).await.unwrap();
+
+    let rescued = rescue(&mut connection, &[dead.id], &retry_lost, 0.0).await.unwrap();
+
+    assert_eq!(rescued, Rescued { leases: 1, runs: 2, parked: 0 });
+    assert_eq!(count(&mut connection, "lease").await, 0);
+    assert_eq!(state(&mut connection, runs[1].job_id).await, "waiting");
+    assert_each_job_is_in_one_place(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_lost_run_whose_endpoint_says_so_waits_for_its_callback() {
+    let (_db, mut connection, mut dead) = setup().await;
+    let id = enqueue(&mut connection, "'k', priority => 4").await;
+    let claimed = dead.claim_one().await;
+
+    let rescued = rescue(&mut connection, &[dead.id], &wait_lost, 0.0).await.unwrap();
+
+    assert_eq!(rescued, Rescued { leases: 1, runs: 0, parked: 1 });
+    assert_eq!(state(&mut connection, id).await, "waiting");
+    assert_eq!(count(&mut connection, "lease").await, 0);
+    assert_each_job_is_in_one_place(&mut connection).await;
+    // The dispatcher was only slow: its 202 is added to the wait, and a late answer would end it.
+    let late = park(&mut connection, &[FakeDispatcher::accepted(&claimed)], &[]).await.unwrap();
+    assert!(matches!(late[..], [Parked::Waits { .. }]), "{late:?}");
+    let row = "select concat_ws(' ', http_status, priority, failures) from posthaste.waiting";
+    assert_eq!(text(&mut connection, row).await, "202 4 0");
+}
+
+#[tokio::test]
+async fn a_parked_run_of_a_lease_that_its_dispatcher_forgot_is_not_given_back() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 2)").await;
+    let runs = dispatcher.claim_any(2).await;
+    park(&mut connection, &[FakeDispatcher::accepted(&runs[0])], &[]).await.unwrap();
+
+    assert_eq!(release_unknown(&mut connection, dispatcher.id, &[], i64::MAX).await.unwrap(), 1);
+
+    assert_eq!(state(&mut connection, runs[0].job_id).await, "waiting");
+    assert_eq!(state(&mut connection, runs[1].job_id).await, "available");
+    assert_eq!(count(&mut connection, "lease").await, 0);
+    assert_each_job_is_in_one_place(&mut connection).await;
 }

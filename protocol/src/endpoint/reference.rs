@@ -27,7 +27,7 @@ pub enum Reference {
 }
 
 /// Reads `{"env": "NAME"}` or `{"file": "PATH"}`.
-pub(super) fn read(field: &Field, faults: &mut Faults) -> Option<Reference> {
+pub(crate) fn read(field: &Field, faults: &mut Faults) -> Option<Reference> {
     let (mut env, mut file) = (None, None);
     let mut given = 0;
     let shape = Shape { known: &["env", "file"], later: &[] };

@@ -56,6 +56,11 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// The same group for whoever cannot do without the database URL: a missing one is a problem like the others.
+    pub fn required(&self) -> impl Group + use<'_> {
+        Required(self)
+    }
+
     /// The database URL; errors when it is not set or malformed.
     pub fn database_url(&self) -> Result<&DatabaseUrl, ConfigError> {
         let missing = "is not set; set it to postgres://user:password@host:5432/database, or run `posthaste dev`, which brings its own Postgres";
@@ -78,7 +83,7 @@ impl DatabaseConfig {
     }
 }
 
-/// A missing URL is no problem here: `dev` brings its own; whoever needs one calls the accessor.
+/// A missing URL is no problem here: `dev` brings its own. For services it is: [`DatabaseConfig::required`].
 impl Group for DatabaseConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -92,6 +97,18 @@ impl Group for DatabaseConfig {
     }
 }
 
+struct Required<'a>(&'a DatabaseConfig);
+
+impl Group for Required<'_> {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = problems_of(self.0.database_url());
+        if self.0.listen_url.is_some() {
+            problems.extend(problems_of(self.0.listen_url()));
+        }
+        problems
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +117,14 @@ mod tests {
     fn a_missing_database_says_how_to_name_one() {
         let error = DatabaseConfig::default().database_url().unwrap_err();
         assert!(error.to_string().starts_with("POSTHASTE_DATABASE_URL is not set"));
+    }
+
+    #[test]
+    fn a_missing_url_is_a_problem_only_where_one_is_required() {
+        let none = DatabaseConfig { database_url: None, listen_url: Some("mysql://db".parse().unwrap()) };
+        let named = |group: &dyn Group| group.problems().iter().map(|problem| problem.setting).collect::<Vec<_>>();
+        assert_eq!(named(&none), [LISTEN_URL]);
+        assert_eq!(named(&none.required()), [DATABASE_URL, LISTEN_URL]);
     }
 
     #[test]

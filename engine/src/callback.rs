@@ -1,0 +1,222 @@
+//! Callback: ends runs as their callbacks say, each once, and tells every other caller the recorded truth.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use posthaste_protocol::{action::Action, callback::Digest, job::State};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use crate::{
+    EngineError,
+    finalize::{CallbackMark, EndedBy, RunEnd, finalize_any},
+    floor::Scan,
+    held::{HeldRun, RunRef, held},
+    lifecycle::{self, Next, Outcome, Policy},
+    retry::RetryPolicy,
+};
+
+/// How often a callback is looked at before it is told that it lost: a run that neither lease, wait nor end knows may be
+/// on its way from one to the other.
+const TURNS: usize = 3;
+
+/// A callback that ends its run.
+#[derive(Debug, Clone)]
+pub struct CallbackEnd {
+    /// The run that its token names.
+    pub run: RunRef,
+    /// What the run came to, as the callback says.
+    pub outcome: Outcome,
+    /// What it does: one of those that end a run.
+    pub action: Action,
+    /// Of its action and body.
+    pub digest: Digest,
+}
+
+/// What the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// This callback ended the run, durably.
+    Applied {
+        /// The job after it.
+        state: State,
+    },
+    /// The same callback ended the run before.
+    Duplicate {
+        /// The job after that, as it was recorded.
+        state: State,
+    },
+    /// The run ended otherwise, and nothing newer holds the job.
+    AlreadyFinalized {
+        /// The job now.
+        state: State,
+        /// Who won, in the words of the ledger; `None` when it is not known.
+        winner: Option<Winner>,
+    },
+    /// A newer run holds the job, or another lease had this one.
+    LeaseSuperseded {
+        /// The job now.
+        state: State,
+    },
+    /// Nothing is known of the job any more.
+    PastRetention,
+}
+
+/// The end that came first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Winner {
+    /// `completed`, `retried`, `timed_out` …
+    pub outcome: String,
+    /// `callback`, `dispatcher`, `rescue`, `maintenance`, `producer` or `operator`.
+    pub ended_by: String,
+    /// The callback's action, if it was one.
+    pub action: Option<String>,
+}
+
+/// Ends the runs of these callbacks, in a transaction of its own, and tells what became of each, in order. Of two for
+/// one run, the first of the batch is tried first. `policy_of` knows how the jobs of a lane are retried; `jitter` is drawn in
+/// `[0, 1)`.
+pub async fn finish(
+    connection: &mut PgConnection,
+    callbacks: &[CallbackEnd],
+    policy_of: &(dyn Fn(Scan) -> RetryPolicy + Sync),
+    jitter: f64,
+) -> Result<Vec<Told>, EngineError> {
+    let mut told: Vec<Option<Told>> = vec![None; callbacks.len()];
+    let mut state = vec![State::Running; callbacks.len()];
+    for turn in 1..=TURNS {
+        let open: Vec<usize> = (0..callbacks.len()).filter(|&n| told[n].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        for (n, state) in apply(connection, callbacks, &open, policy_of, jitter).await? {
+            told[n] = Some(Told::Applied { state });
+        }
+        let lost: Vec<usize> = open.into_iter().filter(|&n| told[n].is_none()).collect();
+        for (n, verdict, now) in verdicts(connection, callbacks, &lost).await? {
+            (told[n], state[n]) = (verdict, now);
+            if turn == TURNS && told[n].is_none() {
+                told[n] = Some(Told::LeaseSuperseded { state: now });
+            }
+        }
+    }
+    let told = told.into_iter().zip(state);
+    Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
+}
+
+/// Ends those of the `open` callbacks whose runs are held, at most one for each run. Returns them with their jobs' states.
+async fn apply(
+    connection: &mut PgConnection,
+    callbacks: &[CallbackEnd],
+    open: &[usize],
+    policy_of: &(dyn Fn(Scan) -> RetryPolicy + Sync),
+    jitter: f64,
+) -> Result<Vec<(usize, State)>, EngineError> {
+    let mut seen = HashSet::new();
+    let firsts: Vec<usize> = open.iter().copied().filter(|&n| seen.insert(key(callbacks[n].run))).collect();
+    let runs: Vec<RunRef> = firsts.iter().map(|&n| callbacks[n].run).collect();
+    let mut ends = Vec::with_capacity(firsts.len());
+    let mut places = HashMap::with_capacity(firsts.len());
+    for (n, held) in firsts.into_iter().zip(held(connection, &runs).await?) {
+        if let Some(held) = held {
+            ends.push(end(&held, &callbacks[n], policy_of(held.scan), jitter));
+            places.insert(key(held.run), n);
+        }
+    }
+    if ends.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ended = finalize_any(connection, &ends, EndedBy::Callback).await?;
+    let applied = ended.into_iter().filter_map(|run| {
+        let n = places.get(&(run.job_id, run.run_lease))?;
+        Some((*n, state_after(&run.outcome)))
+    });
+    Ok(applied.collect())
+}
+
+fn key(run: RunRef) -> (i64, i64) {
+    (run.job_id, run.run_lease)
+}
+
+fn end(held: &HeldRun, callback: &CallbackEnd, retry: RetryPolicy, jitter: f64) -> RunEnd {
+    let policy = Policy { max_attempts: held.max_attempts, retry };
+    let mut transition = lifecycle::decide(callback.outcome.clone(), held.spent, &policy, jitter);
+    if let Next::Again { delay, .. } = &mut transition.next {
+        // Never at once: a job that goes again is `scheduled`, so that the recorded answer can be told again.
+        *delay = (*delay).max(Duration::from_millis(1));
+    }
+    let mark = CallbackMark { action: callback.action, digest: callback.digest };
+    RunEnd { callback: Some(mark), ..held.end(transition, Some("responded")) }
+}
+
+/// The state of a job right after a callback ended its run so.
+fn state_after(outcome: &str) -> State {
+    match outcome {
+        "completed" => State::Completed,
+        "cancelled" => State::Cancelled,
+        "dead" => State::Dead,
+        _ => State::Scheduled,
+    }
+}
+
+/// Why these runs do not go on, in order: for a callback that does not end its run and found it over.
+pub async fn lost(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<Told>, EngineError> {
+    let marks: Vec<_> = runs.iter().map(|run| (*run, "", Vec::new())).collect();
+    let told = told(connection, &marks).await?.into_iter();
+    Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
+}
+
+/// What these callbacks are told, as the ledger stands, and the states of their jobs. `None`: nothing holds the run, and
+/// nothing has ended it.
+async fn verdicts(
+    connection: &mut PgConnection,
+    callbacks: &[CallbackEnd],
+    which: &[usize],
+) -> Result<Vec<(usize, Option<Told>, State)>, EngineError> {
+    if which.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = which.iter().map(|&n| &callbacks[n]);
+    let marks: Vec<_> = marks.map(|call| (call.run, call.action.as_str(), call.digest.to_vec())).collect();
+    let told = told(connection, &marks).await?;
+    Ok(which.iter().zip(told).map(|(&n, (told, state))| (n, told, state)).collect())
+}
+
+async fn told(
+    connection: &mut PgConnection,
+    marks: &[(RunRef, &str, Vec<u8>)],
+) -> Result<Vec<(Option<Told>, State)>, EngineError> {
+    let rows = sqlx::query(include_str!("sql/told.sql"))
+        .bind(marks.iter().map(|(run, ..)| run.job_id).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(run, ..)| run.run_lease).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(run, ..)| run.lease.lease_id).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(_, action, _)| *action).collect::<Vec<_>>())
+        .bind(marks.iter().map(|(.., digest)| digest.as_slice()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    marks.iter().zip(&rows).map(|((run, ..), row)| verdict(row, run.run_lease)).collect()
+}
+
+fn verdict(row: &PgRow, run_lease: i64) -> Result<(Option<Told>, State), EngineError> {
+    let Some(state) = row.try_get::<Option<&str>, _>("state")? else {
+        return Ok((Some(Told::PastRetention), State::Dead));
+    };
+    let state: State = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let superseded = row.try_get::<i64, _>("newest_run")? > run_lease && !state.is_terminal();
+    let winner = match row.try_get::<Option<String>, _>("outcome")? {
+        Some(outcome) => Some(Winner { outcome, ended_by: row.try_get("ended_by")?, action: row.try_get("action")? }),
+        None => None,
+    };
+    let told = match winner {
+        Some(_) if !row.try_get::<bool, _>("same_lease")? => Some(Told::LeaseSuperseded { state }),
+        Some(winner) if row.try_get::<Option<bool>, _>("same_callback")? == Some(true) => {
+            Some(Told::Duplicate { state: state_after(&winner.outcome) })
+        }
+        _ if superseded => Some(Told::LeaseSuperseded { state }),
+        Some(winner) => Some(Told::AlreadyFinalized { state, winner: Some(winner) }),
+        None if state.is_terminal() => Some(Told::AlreadyFinalized { state, winner: None }),
+        None => None,
+    };
+    Ok((told, state))
+}

@@ -1,0 +1,82 @@
+-- park: runs whose function answered 202, or gave its first sign of life, wait for a callback. A newer run's row replaces
+-- an older one's, never the reverse; a run that has ended is left alone.
+-- $1–$17 one element per run, at most one per job, sorted by job; $18 leases whose last runs these are; see
+-- engine/src/park.rs.
+with input as (
+  select
+    unnest($1::bigint[]) as job_id,
+    unnest($2::bigint[]) as run_lease,
+    unnest($3::bigint[]) as lease_id,
+    unnest($4::uuid[]) as nonce,
+    unnest($5::integer[]) as wait_number,
+    unnest($6::integer[]) as lane_id,
+    unnest($7::smallint[]) as priority,
+    unnest($8::smallint[]) as failures,
+    unnest($9::smallint[]) as uncounted,
+    unnest($10::timestamptz[]) as uncounted_since,
+    unnest($11::bigint[]) as callback_ms,
+    unnest($12::bigint[]) as heartbeat_ms,
+    unnest($13::bigint[]) as max_run_ms,
+    unnest($14::smallint[]) as http_status,
+    unnest($15::bigint[]) as age_us,
+    unnest($16::integer[]) as headers_us,
+    unnest($17::integer[]) as body_us
+),
+-- A rescue that holds the lease is waited for; it then holds no more, and the park is issued again with a new snapshot.
+held as materialized (
+  select l.lease_id, l.nonce, l.claimed_at from posthaste.lease l where l.lease_id = any ($3) order by l.lease_id for key share
+),
+-- Parked before: by its heartbeat, a rescue, or this very statement whose answer was lost.
+before as materialized (
+  select w.job_id, w.run_lease, w.lease_id, w.nonce, w.deadline_at, w.hard_at
+  from posthaste.waiting w
+  where w.job_id = any ($1)
+),
+judged as materialized (
+  select
+    i.*, coalesce(b.hard_at, h.claimed_at + i.max_run_ms * interval '1 millisecond') as hard_at, b.deadline_at,
+    coalesce(a.ended, false) as ended
+  from input i
+  left join held h on h.lease_id = i.lease_id and h.nonce = i.nonce
+  left join before b
+    on b.job_id = i.job_id and b.run_lease = i.run_lease and b.lease_id = i.lease_id and b.nonce = i.nonce
+  left join lateral (
+    select true as ended from posthaste.attempt x where x.job_id = i.job_id and x.run_lease = i.run_lease limit 1
+  ) a on true
+),
+parked as (
+  insert into posthaste.waiting as w (
+    job_id, run_lease, lease_id, nonce, wait_number, deadline_at, hard_at, started_at, uncounted_since, callback_ms,
+    heartbeat_ms, lane_id, headers_us, body_us, priority, failures, uncounted, http_status)
+  select
+    g.job_id, g.run_lease, g.lease_id, g.nonce, g.wait_number,
+    least(now() + coalesce(g.heartbeat_ms, g.callback_ms) * interval '1 millisecond', g.hard_at), g.hard_at,
+    now() - g.age_us * interval '1 microsecond', g.uncounted_since, g.callback_ms, g.heartbeat_ms, g.lane_id, g.headers_us,
+    g.body_us, g.priority, g.failures, g.uncounted, g.http_status
+  from judged g
+  where not g.ended and g.hard_at is not null
+  order by g.job_id
+  on conflict (job_id) do update
+  set (run_lease, lease_id, nonce, wait_number, hard_at, started_at, uncounted_since, callback_ms, heartbeat_ms, lane_id,
+      headers_us, body_us, priority, failures, uncounted, http_status, parked_at, deadline_at)
+    = row(excluded.run_lease, excluded.lease_id, excluded.nonce, excluded.wait_number, excluded.hard_at, excluded.started_at,
+      excluded.uncounted_since, excluded.callback_ms, excluded.heartbeat_ms, excluded.lane_id, excluded.headers_us,
+      excluded.body_us, excluded.priority, excluded.failures, excluded.uncounted, excluded.http_status,
+      case when w.run_lease = excluded.run_lease then w.parked_at else now() end,
+      -- A heartbeat that came first may have moved the deadline further than the 202 asks.
+      greatest(case when w.run_lease = excluded.run_lease then w.deadline_at end, excluded.deadline_at))
+  where w.run_lease < excluded.run_lease
+    or (w.run_lease = excluded.run_lease and w.nonce = excluded.nonce and excluded.http_status is not null)
+  returning w.job_id, w.run_lease, w.deadline_at
+),
+-- After the park, which must find the row; skip locked, as in finalize.
+drained as (
+  delete from posthaste.lease
+  where lease.ctid = any (array(
+    select l.ctid from posthaste.lease l
+    where l.lease_id = any ($18::bigint[]) and (select count(*) from parked) >= 0
+    for update skip locked))
+)
+select g.job_id, g.run_lease, g.ended, coalesce(p.deadline_at, g.deadline_at) as deadline_at
+from judged g
+left join parked p on p.job_id = g.job_id

@@ -1,0 +1,207 @@
+//! Callbacks: what each end writes, and what every other caller is told.
+
+use std::time::Duration;
+
+use posthaste_engine::{
+    callback::{CallbackEnd, Told, Winner, finish},
+    claim::{ClaimedRun, Lease},
+    finalize::Settled,
+    floor::Scan,
+    held::RunRef,
+    lifecycle::{Outcome, RunError},
+    park::{Parked, park},
+    promote::promote,
+    retry::RetryPolicy,
+    session::Role,
+};
+use posthaste_protocol::{action::Action, job::State};
+use posthaste_tests::{
+    FakeDispatcher, RETRY, TestDb, failed,
+    sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, run, state, text},
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The last attempt of the one job, but for its times.
+const ATTEMPT: &str =
+    "select concat_ws(' ', run_lease, outcome, class, ended_by, action, octet_length(digest), attempt,
+    http_status, error_code, started_at < finished_at) from posthaste.attempt order by run_lease desc limit 1";
+
+async fn setup() -> (TestDb, PgConnection, FakeDispatcher) {
+    let db = TestDb::new().await;
+    let connection = db.connect(Role::Settle).await;
+    let dispatcher = FakeDispatcher::start(&db).await;
+    (db, connection, dispatcher)
+}
+
+pub fn callback(claimed: &ClaimedRun, action: Action, digest: u8) -> CallbackEnd {
+    let outcome = match action {
+        Action::Complete => Outcome::Completed { result: Some(r#"{"n": 1}"#.to_owned()) },
+        Action::Cancel => Outcome::Cancelled { reason: Some("no longer needed".to_owned()) },
+        Action::Snooze => Outcome::Snoozed { after: Duration::from_secs(5) },
+        _ => failed("callback"),
+    };
+    let run = RunRef { lease: claimed.lease, job_id: claimed.job_id, run_lease: claimed.run_lease };
+    CallbackEnd { run, outcome, action, digest: [digest; 16] }
+}
+
+pub fn policy(_scan: Scan) -> RetryPolicy {
+    RETRY
+}
+
+async fn one(connection: &mut PgConnection, callback: CallbackEnd) -> Told {
+    let mut told = finish(connection, &[callback], &policy, 0.0).await.unwrap();
+    assert_eq!(told.len(), 1);
+    told.remove(0)
+}
+
+#[tokio::test]
+async fn a_callback_ends_a_parked_run_and_its_wait() {
+    for (action, state, recorded) in [
+        (Action::Complete, State::Completed, "1 completed responded callback complete 16 1 202 t"),
+        (Action::Fail, State::Scheduled, "1 retried responded callback fail 16 1 202 callback t"),
+        (Action::Snooze, State::Scheduled, "1 snoozed responded callback snooze 16 1 202 t"),
+        (Action::Cancel, State::Cancelled, "1 cancelled responded callback cancel 16 1 202 cancelled t"),
+    ] {
+        let (_db, mut connection, mut dispatcher) = setup().await;
+        enqueue(&mut connection, "'k'").await;
+        let claimed = dispatcher.claim_one().await;
+        dispatcher.park(&claimed).await;
+
+        assert_eq!(one(&mut connection, callback(&claimed, action, 1)).await, Told::Applied { state });
+
+        assert_eq!(text(&mut connection, ATTEMPT).await, recorded);
+        assert_eq!(count(&mut connection, "waiting").await, 0);
+        assert_each_job_is_in_one_place(&mut connection).await;
+    }
+}
+
+#[tokio::test]
+async fn a_callback_before_the_202_was_seen_wins_and_the_park_is_nothing() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    let id = enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+
+    let told = one(&mut connection, callback(&claimed, Action::Complete, 1)).await;
+    let accepted = FakeDispatcher::accepted(&claimed);
+    let parked = park(&mut connection, &[accepted], &[claimed.lease.lease_id]).await.unwrap();
+
+    assert_eq!(told, Told::Applied { state: State::Completed });
+    assert_eq!(parked, [Parked::Ended]);
+    assert_eq!((count(&mut connection, "waiting").await, count(&mut connection, "lease").await), (0, 0));
+    assert_eq!(state(&mut connection, id).await, "completed");
+    assert_eq!(text(&mut connection, ATTEMPT).await, "1 completed responded callback complete 16 1 t");
+}
+
+#[tokio::test]
+async fn the_same_callback_again_is_told_the_recorded_answer_for_as_long_as_it_is_known() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    let fail = callback(&claimed, Action::Fail, 1);
+    assert_eq!(one(&mut connection, fail.clone()).await, Told::Applied { state: State::Scheduled });
+    let due = sqlx::query_scalar("select now() + interval '1 day'").fetch_one(&mut connection).await.unwrap();
+    promote(&mut connection, 1, Some(due)).await.unwrap();
+    dispatcher.claim_one().await;
+
+    // The job runs again, and still the recorded answer is told.
+    assert_eq!(one(&mut connection, fail).await, Told::Duplicate { state: State::Scheduled });
+    // Another body is another callback, and a newer run holds the job.
+    let other = one(&mut connection, callback(&claimed, Action::Fail, 2)).await;
+    assert_eq!(other, Told::LeaseSuperseded { state: State::Running });
+}
+
+#[tokio::test]
+async fn whoever_comes_second_is_told_who_won() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    let batch = [
+        callback(&claimed, Action::Complete, 1),
+        callback(&claimed, Action::Complete, 1),
+        callback(&claimed, Action::Fail, 2),
+    ];
+
+    let told = finish(&mut connection, &batch, &policy, 0.0).await.unwrap();
+
+    let winner = Winner {
+        outcome: "completed".to_owned(),
+        ended_by: "callback".to_owned(),
+        action: Some("complete".to_owned()),
+    };
+    let state = State::Completed;
+    let expected =
+        [Told::Applied { state }, Told::Duplicate { state }, Told::AlreadyFinalized { state, winner: Some(winner) }];
+    assert_eq!(told, expected);
+    assert_eq!(attempts(&mut connection, claimed.job_id).await, ["1:completed"]);
+}
+
+#[tokio::test]
+async fn a_token_of_another_lease_or_of_a_lost_claim_ends_nothing() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    let id = enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    let mut forged = callback(&claimed, Action::Complete, 1);
+    forged.run.lease = Lease { nonce: Uuid::nil(), ..claimed.lease };
+
+    // As after a failover that lost the claim, and a new one with the same numbers.
+    let told = one(&mut connection, forged.clone()).await;
+    assert_eq!(told, Told::LeaseSuperseded { state: State::Running });
+    dispatcher.park(&claimed).await;
+    assert_eq!(one(&mut connection, forged).await, Told::LeaseSuperseded { state: State::Waiting });
+    assert_eq!(state(&mut connection, id).await, "waiting");
+}
+
+#[tokio::test]
+async fn a_callback_of_a_job_past_its_retention_is_told_so() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    run(&mut connection, "delete from posthaste.job").await;
+    assert_eq!(one(&mut connection, callback(&claimed, Action::Complete, 1)).await, Told::PastRetention);
+}
+
+#[tokio::test]
+async fn a_callback_that_would_go_again_ends_a_job_that_somebody_asked_to_cancel() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    let id = enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    assert_eq!(cancel(&mut connection, id, false).await, "waiting");
+
+    let told = one(&mut connection, callback(&claimed, Action::Fail, 1)).await;
+
+    assert_eq!(told, Told::Applied { state: State::Cancelled });
+    assert_eq!(count(&mut connection, "cancel_request").await, 0);
+    let again = one(&mut connection, callback(&claimed, Action::Fail, 1)).await;
+    assert_eq!(again, Told::Duplicate { state: State::Cancelled });
+    assert_each_job_is_in_one_place(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_failure_that_is_the_last_is_dead_with_its_letter() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    let id = enqueue(&mut connection, "'k', max_attempts => 1").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    let told = one(&mut connection, callback(&claimed, Action::Fail, 1)).await;
+    assert_eq!(told, Told::Applied { state: State::Dead });
+    assert_eq!(text(&mut connection, "select reason from posthaste.dead_letter").await, "attempts_exhausted");
+    assert_eq!(state(&mut connection, id).await, "dead");
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_answers_for_a_parked_run_ends_it() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    let id = enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    // Its lease is gone: a rescue, or a batch of parks, took it away.
+    dispatcher.park(&claimed).await;
+    let gave_up = Outcome::GaveUp { error: RunError::new("http_400", "") };
+    assert_eq!(dispatcher.settle(&[FakeDispatcher::end(&claimed, gave_up)]).await, [Settled::Applied]);
+    assert_eq!(state(&mut connection, id).await, "dead");
+    assert_eq!(count(&mut connection, "waiting").await, 0);
+}
