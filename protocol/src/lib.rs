@@ -15,7 +15,6 @@
 //! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
-mod guard;
 mod master_key;
 mod object;
 mod word;
@@ -38,6 +37,8 @@ pub mod dispatch;
 pub mod endpoint;
 // The gateway's public URLs.
 pub mod gateway_url;
+// What no JSON value may hold.
+pub mod guard;
 // Header names and values that endpoints and jobs may set.
 pub mod header;
 // Job ids.
