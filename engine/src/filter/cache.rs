@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use posthaste_protocol::cel::CelSpec;
 use posthaste_protocol::problem::FieldError;
 
-use super::{Filter, FilterSpec};
+use super::Filter;
 
 /// Keeps the filters that were used last, for all threads of a process.
 ///
@@ -19,7 +20,7 @@ pub struct FilterCache {
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_spec: HashMap<FilterSpec, Entry>,
+    by_spec: HashMap<CelSpec, Entry>,
     uses: u64,
 }
 
@@ -36,7 +37,7 @@ impl FilterCache {
     }
 
     /// The filter of `spec`, compiled now if it is not kept. Errors as [`Filter::compile`]; faults are not kept.
-    pub fn get(&self, spec: &FilterSpec) -> Result<Filter, Vec<FieldError>> {
+    pub fn get(&self, spec: &CelSpec) -> Result<Filter, Vec<FieldError>> {
         if let Some(filter) = self.kept().find(spec) {
             return Ok(filter);
         }
@@ -53,14 +54,14 @@ impl FilterCache {
 }
 
 impl Kept {
-    fn find(&mut self, spec: &FilterSpec) -> Option<Filter> {
+    fn find(&mut self, spec: &CelSpec) -> Option<Filter> {
         self.uses += 1;
         let entry = self.by_spec.get_mut(spec)?;
         entry.last_use = self.uses;
         Some(entry.filter.clone())
     }
 
-    fn keep(&mut self, spec: FilterSpec, filter: Filter, capacity: usize) {
+    fn keep(&mut self, spec: CelSpec, filter: Filter, capacity: usize) {
         if self.by_spec.len() >= capacity && !self.by_spec.contains_key(&spec) {
             // A walk over all entries: as long as compiling one, and only when one is compiled.
             let oldest = self.by_spec.iter().min_by_key(|(_, entry)| entry.last_use).map(|(spec, _)| spec.clone());
@@ -76,8 +77,8 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn spec(filter: &str) -> FilterSpec {
-        FilterSpec { filter: Some(filter.to_owned()), ..FilterSpec::default() }
+    fn spec(filter: &str) -> CelSpec {
+        CelSpec { filter: Some(filter.to_owned()), ..CelSpec::default() }
     }
 
     fn is_kept(cache: &FilterCache, filter: &str) -> bool {

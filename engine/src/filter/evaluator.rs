@@ -28,7 +28,7 @@ impl<'a> Evaluator<'a> {
         self.meter.step(1)?;
         match node {
             Node::Literal(value) => Ok(value.borrowed()),
-            Node::Root(root) => Ok(self.roots.get(*root)),
+            Node::Root(root) => self.roots.get(*root),
             Node::Variable(index) => {
                 self.variables.get(*index).cloned().ok_or_else(|| Stop::failed("a variable without a value"))
             }

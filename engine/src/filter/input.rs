@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use posthaste_protocol::id::JobId;
 use serde_json::Value as Json;
 
+use super::meter::Stop;
 use super::node::Root;
 use super::value::{List, Text, Value};
 
@@ -23,17 +24,15 @@ pub struct Input<'a> {
     /// `headers`: names in lower case; of several values of one name whatever the caller made of them. What an
     /// expression must not see is left out by the caller.
     pub headers: &'a BTreeMap<String, String>,
-    /// `job`: whose wait it is.
-    pub job: InputJob<'a>,
-    /// `attempt`: the run that waits.
-    pub attempt: InputAttempt,
+    /// `job` and `attempt`; `None` while nobody knows to which run it came.
+    pub run: Option<InputRun<'a>>,
 }
 
-/// `job` of an expression, which has the number of the attempt too.
+/// The run that waits.
 #[derive(Debug, Clone, Copy)]
-pub struct InputJob<'a> {
+pub struct InputRun<'a> {
     /// `job.id`, a string.
-    pub id: JobId,
+    pub job_id: JobId,
     /// `job.kind`
     pub kind: &'a str,
     /// `job.queue`
@@ -42,13 +41,8 @@ pub struct InputJob<'a> {
     pub tags: &'a [String],
     /// `job.metadata`, a map.
     pub metadata: &'a Json,
-}
-
-/// `attempt` of an expression.
-#[derive(Debug, Clone, Copy)]
-pub struct InputAttempt {
     /// `attempt.number` and `job.attempt`: from 1.
-    pub number: u32,
+    pub attempt: u32,
     /// `attempt.run_lease`: only ever grows for a job.
     pub run_lease: i64,
 }
@@ -66,13 +60,20 @@ impl<'a> Roots<'a> {
         Self { input, headers: OnceCell::new(), job: OnceCell::new(), attempt: OnceCell::new() }
     }
 
-    pub(super) fn get(&self, root: Root) -> Value<'a> {
-        match root {
+    pub(super) fn get(&self, root: Root) -> Result<Value<'a>, Stop> {
+        let run = || self.input.run.as_ref().ok_or_else(|| Stop::failed("nobody knows yet for which job this is"));
+        Ok(match root {
             Root::Payload => Value::of_json(self.input.payload),
             Root::Headers => self.headers.get_or_init(|| headers(self.input.headers)).clone(),
-            Root::Job => self.job.get_or_init(|| job(&self.input.job, self.input.attempt)).clone(),
-            Root::Attempt => self.attempt.get_or_init(|| attempt(self.input.attempt)).clone(),
-        }
+            Root::Job => {
+                let run = run()?;
+                self.job.get_or_init(|| job(run)).clone()
+            }
+            Root::Attempt => {
+                let run = run()?;
+                self.attempt.get_or_init(|| attempt(run)).clone()
+            }
+        })
     }
 }
 
@@ -80,21 +81,21 @@ fn headers(headers: &BTreeMap<String, String>) -> Value<'_> {
     Value::map(headers.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Value::text(value))).collect())
 }
 
-fn job<'a>(job: &InputJob<'a>, attempt: InputAttempt) -> Value<'a> {
-    let tags = job.tags.iter().map(|tag| Value::text(tag)).collect();
+fn job<'a>(run: &InputRun<'a>) -> Value<'a> {
+    let tags = run.tags.iter().map(|tag| Value::text(tag)).collect();
     let values = [
-        Value::String(Text::Made(job.id.to_string().into())),
-        Value::text(job.kind),
-        Value::text(job.queue),
-        Value::Int(attempt.number.into()),
+        Value::String(Text::Made(run.job_id.to_string().into())),
+        Value::text(run.kind),
+        Value::text(run.queue),
+        Value::Int(run.attempt.into()),
         Value::List(List::Made(tags)),
-        Value::of_json(job.metadata),
+        Value::of_json(run.metadata),
     ];
     fields(JOB_FIELDS, values)
 }
 
-fn attempt<'a>(attempt: InputAttempt) -> Value<'a> {
-    fields(ATTEMPT_FIELDS, [Value::Int(attempt.number.into()), Value::Int(attempt.run_lease)])
+fn attempt<'a>(run: &InputRun<'a>) -> Value<'a> {
+    fields(ATTEMPT_FIELDS, [Value::Int(run.attempt.into()), Value::Int(run.run_lease)])
 }
 
 fn fields<'a, const N: usize>(names: [&'static str; N], values: [Value<'a>; N]) -> Value<'a> {

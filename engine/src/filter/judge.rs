@@ -1,12 +1,13 @@
 //! What a filter makes of an input.
 
 use crate::lifecycle::RunError;
+use posthaste_protocol::cel::DefaultAction;
 
+use super::error::EvalError;
 use super::evaluator::Evaluator;
 use super::input::Input;
 use super::meter::Stop;
 use super::node::Node;
-use super::spec::DefaultAction;
 use super::{Filter, json};
 
 /// What a webhook means for the wait it came to.
@@ -16,7 +17,7 @@ pub enum Verdict {
     Complete {
         /// What `transform` made: JSON text of at most 1 MiB, nested at most 64 deep. `None` means that the payload is
         /// the result, byte for byte.
-        transformed: Option<String>,
+        result: Option<String>,
     },
     /// The work failed.
     Fail {
@@ -25,35 +26,27 @@ pub enum Verdict {
     },
     /// It is not meant for this wait.
     Ignore,
-    /// Nobody knows: an expression does not fit what came. To be stored and looked at, never to be taken for a match.
-    Quarantine {
-        /// Code `cel_failed` where an expression failed, `cel_limit` where it reached a bound; the message names the
-        /// expression, and holds no value of the input.
-        reason: RunError,
-    },
 }
 
-/// Decides: `filter` false ignores; then `on_fail` true fails; then `on_complete` true completes; else
-/// `default_action`. Whatever completes is transformed.
-///
-/// An expression that is not there passes, matches nothing, changes nothing. One that fails quarantines, or counts as
-/// not there if the filter says `fail_open`; one that reaches a bound always quarantines, since whoever sends the
-/// payload can make it. Takes some milliseconds at worst ([`super::MAX_STEPS`]), a microsecond as a rule.
-pub fn evaluate<'a>(filter: &'a Filter, input: &Input<'a>) -> Verdict {
-    let mut deciding = Deciding { filter, evaluator: Evaluator::new(*input) };
-    match deciding.decide() {
-        Ok(verdict) => verdict,
-        Err(reason) => Verdict::Quarantine { reason },
+impl Filter {
+    /// Decides: `filter` false ignores; then `on_fail` true fails; then `on_complete` true completes; else
+    /// `default_action`. Whatever completes is transformed.
+    ///
+    /// An expression that is not there passes, matches nothing, changes nothing. One that fails is an error, or counts
+    /// as not there if the filter says `fail_open`; one that reaches a bound always is, since whoever sends the payload
+    /// can make it. Takes some milliseconds at worst ([`super::MAX_STEPS`]), a microsecond as a rule.
+    pub fn judge<'a>(&'a self, input: &Input<'a>) -> Result<Verdict, EvalError> {
+        Judge { filter: self, evaluator: Evaluator::new(*input) }.decide()
     }
 }
 
-struct Deciding<'a> {
+struct Judge<'a> {
     filter: &'a Filter,
     evaluator: Evaluator<'a>,
 }
 
-impl<'a> Deciding<'a> {
-    fn decide(&mut self) -> Result<Verdict, RunError> {
+impl<'a> Judge<'a> {
+    fn decide(&mut self) -> Result<Verdict, EvalError> {
         let compiled = &self.filter.0;
         if self.flag("filter", compiled.filter.as_ref())? == Some(false) {
             return Ok(Verdict::Ignore);
@@ -71,19 +64,19 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    fn complete(&mut self) -> Result<Verdict, RunError> {
-        let transformed = match &self.filter.0.transform {
+    fn complete(&mut self) -> Result<Verdict, EvalError> {
+        let result = match &self.filter.0.transform {
             None => None,
             Some(node) => {
                 let text = self.evaluator.value(node).and_then(json::text);
                 self.settle("transform", text)?
             }
         };
-        Ok(Verdict::Complete { transformed })
+        Ok(Verdict::Complete { result })
     }
 
     /// What a condition says; `None` if it is not there, or failed and may.
-    fn flag(&mut self, name: &str, node: Option<&'a Node>) -> Result<Option<bool>, RunError> {
+    fn flag(&mut self, name: &'static str, node: Option<&'a Node>) -> Result<Option<bool>, EvalError> {
         match node {
             None => Ok(None),
             Some(node) => {
@@ -93,12 +86,11 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    fn settle<T>(&self, name: &str, value: Result<T, Stop>) -> Result<Option<T>, RunError> {
+    fn settle<T>(&self, name: &'static str, value: Result<T, Stop>) -> Result<Option<T>, EvalError> {
         match value {
             Ok(value) => Ok(Some(value)),
             Err(Stop::Failed(_)) if self.filter.0.fail_open => Ok(None),
-            Err(Stop::Failed(message)) => Err(RunError::new("cel_failed", format!("{name}: {message}"))),
-            Err(Stop::Exhausted(message)) => Err(RunError::new("cel_limit", format!("{name}: {message}"))),
+            Err(stop) => Err(EvalError::new(name, stop)),
         }
     }
 }

@@ -19,9 +19,18 @@ const MAX_DEPTH: usize = 64;
 /// What is said where the parser says nothing.
 const UNREADABLE: &str = "cannot be read: write it in another way";
 
+/// What an expression may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// What was sent, and the run to which it came.
+    Run,
+    /// What was sent.
+    Correlation,
+}
+
 /// Compiles an expression. `Err` is the first thing that is wrong with it, and where.
-pub(super) fn compile(source: &Source) -> Result<Node, String> {
-    Lower { source, variables: Vec::new(), depth: 0, patterns: 0 }.node(&parse(source)?)
+pub(super) fn compile(source: &Source, scope: Scope) -> Result<Node, String> {
+    Lower { source, scope, variables: Vec::new(), depth: 0, patterns: 0 }.node(&parse(source)?)
 }
 
 fn parse(source: &Source) -> Result<IdedExpr, String> {
@@ -51,6 +60,7 @@ fn parse(source: &Source) -> Result<IdedExpr, String> {
 
 struct Lower<'s> {
     source: &'s Source<'s>,
+    scope: Scope,
     /// The variables of the macros around this place, outermost first.
     variables: Vec<String>,
     depth: usize,
@@ -96,6 +106,10 @@ impl Lower<'_> {
             LiteralValue::Int(int) => Value::Int(*int.inner()),
             LiteralValue::UInt(uint) => Value::Uint(*uint.inner()),
             LiteralValue::Double(double) => Value::Double(*double.inner()),
+            // What Postgres cannot store must not become part of a result.
+            LiteralValue::String(text) if text.inner().contains('\0') => {
+                return Err(self.source.fault(0, "must not contain the character \\u0000"));
+            }
             LiteralValue::String(text) => Value::String(Text::Made(text.inner().into())),
             LiteralValue::Bytes(_) => return Err(self.source.fault(0, "bytes are not supported: write a string")),
         }))

@@ -1,11 +1,10 @@
 //! The body of a webhook as a value, within bounds: what is small as text can be large in memory.
 
+use posthaste_protocol::guard::{self, Fault};
 use serde_json::Value as Json;
 
 /// The longest payload, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
-/// The deepest nesting of arrays and objects.
-pub const MAX_PAYLOAD_DEPTH: usize = 64;
 /// The most values: items and members, at all depths. Each takes up to some 600 bytes, whatever its text takes.
 pub const MAX_PAYLOAD_VALUES: usize = 20_000;
 
@@ -15,15 +14,27 @@ pub enum PayloadError {
     /// More than [`MAX_PAYLOAD_BYTES`].
     #[error("must have at most {MAX_PAYLOAD_BYTES} bytes")]
     TooLarge,
-    /// More than [`MAX_PAYLOAD_DEPTH`].
-    #[error("must not be nested more than {MAX_PAYLOAD_DEPTH} deep")]
-    TooDeep,
     /// More than [`MAX_PAYLOAD_VALUES`].
     #[error("must have at most {MAX_PAYLOAD_VALUES} values")]
     TooMany,
+    /// Too deep, or holds what Postgres cannot store.
+    #[error("{0}")]
+    Forbidden(Fault),
     /// Not JSON, not UTF-8, or a number that is too large; with what the parser says.
     #[error("not valid JSON: {0}")]
     Malformed(String),
+}
+
+impl PayloadError {
+    /// The code of a [`posthaste_protocol::problem::FieldError`] that says so.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::TooMany => "too_many",
+            Self::Forbidden(fault) => fault.code(),
+            Self::Malformed(_) => "malformed_json",
+        }
+    }
 }
 
 /// Reads a body. Of members with the same name the last one counts, as in Postgres, JavaScript and Python. A number
@@ -32,35 +43,29 @@ pub fn read_payload(body: &[u8]) -> Result<Json, PayloadError> {
     if body.len() > MAX_PAYLOAD_BYTES {
         return Err(PayloadError::TooLarge);
     }
-    check(body)?;
-    serde_json::from_slice(body).map_err(|error| PayloadError::Malformed(error.to_string()))
+    let text = std::str::from_utf8(body).map_err(|error| PayloadError::Malformed(error.to_string()))?;
+    // Before anything is allocated, or recurses.
+    guard::check(text).map_err(PayloadError::Forbidden)?;
+    if count(body) > MAX_PAYLOAD_VALUES {
+        return Err(PayloadError::TooMany);
+    }
+    serde_json::from_str(text).map_err(|error| PayloadError::Malformed(error.to_string()))
 }
 
-/// Counts depth and values before anything is allocated. Of a text that is not JSON it says nothing.
-fn check(body: &[u8]) -> Result<(), PayloadError> {
-    let (mut depth, mut values) = (0_usize, 1_usize);
+/// How many values a JSON text holds; an empty array or object counts twice.
+fn count(body: &[u8]) -> usize {
+    let mut values = 1;
     let (mut in_string, mut escaped) = (false, false);
     for byte in body {
         if in_string {
             in_string = escaped || *byte != b'"';
             escaped = !escaped && *byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => (depth, values) = (depth + 1, values + 1),
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b',' => values += 1,
-            _ => {}
-        }
-        if depth > MAX_PAYLOAD_DEPTH {
-            return Err(PayloadError::TooDeep);
-        }
-        if values > MAX_PAYLOAD_VALUES {
-            return Err(PayloadError::TooMany);
+        } else {
+            in_string = *byte == b'"';
+            values += usize::from(matches!(byte, b'[' | b'{' | b','));
         }
     }
-    Ok(())
+    values
 }
 
 #[cfg(test)]
@@ -75,8 +80,8 @@ mod tests {
     fn a_payload_has_bounds_of_size_depth_and_number() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(read_payload(nested(64).as_bytes()).is_ok());
-        assert_eq!(refused(&nested(65)), PayloadError::TooDeep);
-        assert_eq!(refused(&nested(500_000)), PayloadError::TooDeep);
+        assert_eq!(refused(&nested(65)), PayloadError::Forbidden(Fault::TooDeep));
+        assert_eq!(refused(&nested(500_000)), PayloadError::Forbidden(Fault::TooDeep));
         assert!(read_payload(format!("[{}0]", "0,".repeat(19_998)).as_bytes()).is_ok());
         assert_eq!(refused(&format!("[{}0]", "0,".repeat(19_999))), PayloadError::TooMany);
         assert!(
@@ -88,10 +93,19 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        for body in ["", "{", "nan", "[1,]", "1e999", "\"\\ud800\"", "a=1&b=2"] {
+        for body in ["", "{", "nan", "[1,]", "1e999", "a=1&b=2"] {
             assert!(matches!(refused(body), PayloadError::Malformed(_)), "{body}");
         }
         assert!(matches!(read_payload(b"\"\xff\""), Err(PayloadError::Malformed(_))));
+    }
+
+    #[test]
+    fn what_postgres_cannot_store_is_refused() {
+        for (body, fault) in
+            [(r#""\u0000""#, Fault::Nul), (r#"{"a\ud800":1}"#, Fault::LoneSurrogate), ("1e99999", Fault::NumberTooLong)]
+        {
+            assert_eq!(refused(body), PayloadError::Forbidden(fault), "{body}");
+        }
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
 
-/// The longest expression, in bytes.
-pub const MAX_EXPRESSION_BYTES: usize = 2048;
 /// The most words, numbers, strings and signs of an expression. No expression has more nodes, or is nested deeper.
 pub const MAX_TOKENS: usize = 500;
 /// The deepest nesting of brackets of all kinds. The parser recurses some twenty calls for each.
@@ -16,7 +14,7 @@ pub(super) struct Source<'s> {
 }
 
 impl<'s> Source<'s> {
-    /// Reads `text`, of at most [`MAX_EXPRESSION_BYTES`]. `Err` is what is wrong with it, and where. Iterative, as the
+    /// Reads `text`, whose length is bounded. `Err` is what is wrong with it, and where. Iterative, as the
     /// parser's lexer is.
     pub(super) fn read(text: &'s str) -> Result<Self, String> {
         let mut source = Self { text, tokens: Vec::new() };

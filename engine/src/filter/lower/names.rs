@@ -2,7 +2,7 @@
 
 use cel::IdedExpr;
 
-use super::Lower;
+use super::{Lower, Scope};
 use crate::filter::call::FUNCTIONS;
 use crate::filter::input::{ATTEMPT_FIELDS, JOB_FIELDS};
 use crate::filter::node::{Function, Node, Root};
@@ -28,11 +28,14 @@ impl Lower<'_> {
             return Ok(Node::Variable(index));
         }
         let name = name.trim_start_matches('.');
-        let root = Root::ALL.into_iter().find(|(known, _)| *known == name);
-        root.map(|(_, root)| Node::Root(root)).ok_or_else(|| {
-            let message = format!("there is no `{name:.100}`: there are payload, headers, job and attempt");
-            self.source.fault_of(name, &message)
-        })
+        let root = Root::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, root)| root);
+        let (message, root) = match (self.scope, root) {
+            (Scope::Correlation, None | Some(Root::Job | Root::Attempt)) => {
+                (format!("there is no `{name:.100}` here: there are payload and headers"), None)
+            }
+            (_, root) => (format!("there is no `{name:.100}`: there are payload, headers, job and attempt"), root),
+        };
+        root.map(Node::Root).ok_or_else(|| self.source.fault_of(name, &message))
     }
 
     /// Refuses a field that `job` or `attempt` never has.

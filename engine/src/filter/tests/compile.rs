@@ -1,3 +1,5 @@
+use posthaste_protocol::cel::MAX_EXPRESSION_BYTES;
+
 use super::*;
 
 /// Expressions that are refused when they are registered, and what is said of them.
@@ -49,6 +51,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("payload.ids.map(i)", "line 1, column 13: call it as list.map(item, value) or list.map(item, condition, value)"),
     // What a filter never needs.
     ("b'bytes'", "line 1, column 1: bytes are not supported: write a string"),
+    (r"'a\u0000'", "line 1, column 1: must not contain the character \\u0000"),
     ("Invoice{id: 1}", "line 1, column 1: there are no types to make: write a map, {\"name\": value}"),
     ("google.protobuf.Duration{}", "line 1, column 1: there are no types to make: write a map, {\"name\": value}"),
     // Constants are read at once.
@@ -87,14 +90,14 @@ fn what_cannot_work_is_refused_with_its_place_and_what_to_write() {
 #[test]
 fn every_expression_of_a_filter_is_checked() {
     let bad = |text: &str| Some(text.to_owned());
-    let spec = FilterSpec {
+    let spec = CelSpec {
         filter: bad("payload."),
         on_fail: bad("payload.ok"),
         on_complete: bad("nope"),
         transform: bad(&"x".repeat(2049)),
-        ..FilterSpec::default()
+        ..CelSpec::default()
     };
-    let faults = Filter::compile(&spec).unwrap_err();
+    let faults = check(&spec).unwrap_err();
     let faults: Vec<_> = faults.iter().map(|fault| (fault.field.as_str(), fault.code.as_str())).collect();
     assert_eq!(
         faults,

@@ -82,15 +82,12 @@ fn no_nesting_or_chain_overflows_the_stack() {
         let payload = json!([[0]]);
         let (mut compiled, mut refused) = (0, 0);
         for bomb in bombs() {
-            match Filter::compile(&transforming(&bomb)) {
-                Ok(filter) => {
+            match Expression::compile(&bomb) {
+                Ok(expression) => {
                     compiled += 1;
-                    with_input(&payload, |input| evaluate(&filter, input));
+                    let _unimportant = with_input(&payload, |input| expression.evaluate(input));
                 }
-                Err(faults) => {
-                    refused += 1;
-                    assert_eq!(faults.len(), 1);
-                }
+                Err(_) => refused += 1,
             }
         }
         assert!(compiled >= 15 && refused >= 100, "{compiled} and {refused}");
@@ -116,7 +113,7 @@ fn values_as_deep_as_a_payload_may_be_are_compared_and_written_on_a_small_stack(
         assert_eq!(value_of("payload == payload && payload in [payload]", &payload).as_deref(), Ok("true"));
         assert_eq!(value_of("payload", &payload), Ok(nested("[", "", "]", 64)));
         let deeper = "the result is nested more than 64 deep";
-        assert_eq!(value_of("[payload]", &payload).unwrap_err().1, format!("transform: {deeper}"));
+        assert_eq!(value_of("[payload]", &payload).unwrap_err().1, format!("{deeper}"));
     });
 }
 
@@ -152,7 +149,7 @@ fn macros_over_large_lists_end_at_the_budget() {
         if *message == "not greedy" {
             assert_eq!(value.as_deref(), Ok("false"), "{expression}");
         } else {
-            assert_eq!(value, Err(("cel_limit".to_owned(), format!("transform: {message}"))), "{expression}");
+            assert_eq!(value, Err(("cel_limit".to_owned(), (*message).to_owned())), "{expression}");
         }
     }
 }
@@ -160,7 +157,7 @@ fn macros_over_large_lists_end_at_the_budget() {
 #[test]
 fn doubling_a_string_ends_at_the_budget() {
     let doubling = format!("['{}']{}[0].size()", "x".repeat(100), ".map(x,x+x)".repeat(40));
-    let limit = ("cel_limit".to_owned(), "transform: made more than 1048576 bytes".to_owned());
+    let limit = ("cel_limit".to_owned(), "made more than 1048576 bytes".to_owned());
     assert_eq!(value_of(&doubling, &json!(null)), Err(limit.clone()));
     let lists = format!("[1]{}.size()", ".map(x,[x,x])".repeat(20));
     assert_eq!(value_of(&lists, &json!(null)).as_deref(), Ok("1"), "what is shared is not made");
@@ -172,10 +169,10 @@ fn doubling_a_string_ends_at_the_budget() {
 fn a_result_that_shares_much_is_not_written_out() {
     let text = format!("[{}]", vec!["payload"; 8].join(","));
     let payload = json!("x".repeat(200_000));
-    let limit = ("cel_limit".to_owned(), "transform: the result has more than 1048576 bytes".to_owned());
+    let limit = ("cel_limit".to_owned(), "the result has more than 1048576 bytes".to_owned());
     assert_eq!(value_of(&text, &payload), Err(limit));
     let shared = format!("[1]{}", ".map(x,[x,x,x,x])".repeat(20));
-    let limit = ("cel_limit".to_owned(), "transform: the result has more than 1048576 bytes".to_owned());
+    let limit = ("cel_limit".to_owned(), "the result has more than 1048576 bytes".to_owned());
     assert_eq!(value_of(&shared, &json!(null)), Err(limit), "4^20 items of a few hundred bytes");
 }
 
@@ -199,11 +196,11 @@ fn patterns_are_linear_and_bounded() {
 #[test]
 fn a_large_pattern_over_a_large_text_ends_at_the_budget() {
     let payload = json!("a".repeat(400_000));
-    let limit = ("cel_limit".to_owned(), "transform: took more than 100000 steps".to_owned());
+    let limit = ("cel_limit".to_owned(), "took more than 100000 steps".to_owned());
     assert_eq!(value_of("payload.matches('(a|b|ab){1,100}c')", &payload), Err(limit));
     assert_eq!(value_of("payload.contains('b')", &payload).as_deref(), Ok("false"));
     let many = "[1,2,3,4,5,6,7,8,9].all(n, !payload.contains('b'))";
-    let limit = ("cel_limit".to_owned(), "transform: took more than 100000 steps".to_owned());
+    let limit = ("cel_limit".to_owned(), "took more than 100000 steps".to_owned());
     assert_eq!(value_of(many, &payload), Err(limit), "looking costs by the byte");
 }
 

@@ -189,10 +189,10 @@ fn agree<S: Strategy<Value = String> + 'static>(cases: u32, expressions: fn() ->
 
 #[test]
 fn our_values_are_those_of_the_interpreter() {
-    agree(2000, expressions);
+    agree(1000, expressions);
 }
 
 #[test]
 fn our_conditions_are_those_of_the_interpreter() {
-    agree(2000, conditions);
+    agree(1000, conditions);
 }
