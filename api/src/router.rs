@@ -59,6 +59,7 @@ pub(crate) fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(route::endpoint_action::pause_endpoint))
         .routes(routes!(route::endpoint_action::resume_endpoint))
         .routes(routes!(route::endpoint_action::rotate_endpoint_secret))
+        .routes(routes!(route::cel::eval_cel))
 }
 
 async fn not_found(uri: Uri) -> ApiError {

@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode};
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
-use crate::{dev, dispatcher, doctor, endpoint, enqueue, failure, job, keys, migrate, output, process, serve};
+use crate::{cel, dev, dispatcher, doctor, endpoint, enqueue, failure, job, keys, migrate, output, process, serve};
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
 #[derive(Debug, Parser)]
@@ -41,6 +41,9 @@ enum Command {
     /// Look at endpoints, write, pause and delete them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Try the expressions that say what a webhook means
+    #[command(subcommand)]
+    Cel(cel::Command),
     /// Mint API keys, list and revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Job(command) => block_on(job::run(command)),
         Command::Explain(one) => block_on(job::run(job::Command::Explain(one))),
         Command::Endpoint(command) => block_on(endpoint::run(command)),
+        Command::Cel(command) => cel::run(command),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Doctor(options) => block_on(doctor::run(options)),
     };

@@ -8,7 +8,7 @@ use posthaste_engine::{
     EngineError,
     enqueue::{self, Enqueued},
 };
-use posthaste_protocol::{id::JobId, job::State, new_job::NewJob, problem::FieldError};
+use posthaste_protocol::{id::JobId, job::State, new_job::NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -128,8 +128,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// The job as one JSON text, its types checked.
 fn document(options: &Options) -> anyhow::Result<String> {
-    let args = json("args", &options.args)?;
-    let metadata = options.metadata.as_deref().map(|text| json("metadata", text)).transpose()?;
+    let args = input::json("args", &options.args)?;
+    let metadata = options.metadata.as_deref().map(|text| input::json("metadata", text)).transpose()?;
     let document = serde_json::to_string(&Document {
         kind: &options.kind,
         args: &args,
@@ -146,13 +146,4 @@ fn document(options: &Options) -> anyhow::Result<String> {
     })?;
     NewJob::parse(&document).map_err(Malformed)?;
     Ok(document)
-}
-
-/// JSON, byte for byte as it was given.
-fn json(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
-    let text = input::document(field, given)?;
-    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
-        let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
-        Malformed(vec![fault]).into()
-    })
 }

@@ -25,6 +25,7 @@ mod roles;
 mod serve;
 
 // Producers and operators.
+mod cel;
 mod doctor;
 mod endpoint;
 mod enqueue;

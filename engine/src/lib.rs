@@ -1,6 +1,6 @@
 //! What happens to a job in Postgres: pure lifecycle, one file and one statement per verb.
 //!
-//! `lifecycle`, `retry` and `floor` are pure. Every other module is one verb on the ledger, with its
+//! `lifecycle`, `retry`, `floor` and `filter` are pure. Every other module is one verb on the ledger, with its
 //! statement beside it in `sql/`. Nothing else in Posthaste holds SQL against tables.
 
 pub mod api_key;
@@ -16,6 +16,7 @@ pub mod enqueue;
 pub mod error;
 pub mod explain;
 pub mod extend;
+pub mod filter;
 pub mod finalize;
 pub mod fleet;
 pub mod floor;

@@ -15,7 +15,6 @@
 //! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
-mod guard;
 mod master_key;
 mod object;
 mod word;
@@ -40,6 +39,8 @@ pub mod endpoint;
 pub mod excerpt;
 // The gateway's public URLs.
 pub mod gateway_url;
+// What no JSON value may hold.
+pub mod guard;
 // Header names and values that endpoints and jobs may set.
 pub mod header;
 // Job ids.

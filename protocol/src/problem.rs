@@ -215,6 +215,17 @@ impl FieldError {
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), code: code.into(), message: message.into() }
     }
+
+    /// The same fault, where its document is the field `parent` of another.
+    #[must_use]
+    pub fn within(mut self, parent: &str) -> Self {
+        self.field = match self.field.as_str() {
+            "" => parent.to_owned(),
+            field if field.starts_with('[') => format!("{parent}{field}"),
+            field => format!("{parent}.{field}"),
+        };
+        self
+    }
 }
 
 impl std::fmt::Display for FieldError {
@@ -238,6 +249,12 @@ mod tests {
             r#"{"type":"/problems/invalid","title":"Some fields are not valid","status":422,"code":"invalid","detail":"kind: is required","errors":[{"field":"kind","code":"required","message":"is required"}]}"#
         );
         assert_eq!(serde_json::from_str::<Problem>(&json).unwrap(), problem);
+    }
+
+    #[test]
+    fn a_fault_of_a_part_names_its_place_in_the_whole() {
+        let of = |field: &str| FieldError::new(field, "required", "is required").within("cel").field;
+        assert_eq!([of("filter"), of(""), of("[2]")], ["cel.filter", "cel", "cel[2]"]);
     }
 
     #[test]

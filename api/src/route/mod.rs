@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod batch;
+pub mod cel;
 pub mod endpoint_action;
 pub mod endpoints;
 pub mod explain;
