@@ -36,6 +36,16 @@ impl Configured {
         Callbacks { gateway: self.gateway.clone(), keys: self.keys.current() }
     }
 
+    /// What a gateway on this database needs of it.
+    pub fn of_gateway(&self, database_url: &str, listen_url: &str) -> posthaste_callback_gateway::Settings {
+        posthaste_callback_gateway::Settings {
+            database_url: database_url.into(),
+            listen_url: listen_url.into(),
+            ring: self.keys.current(),
+            url: self.gateway.clone(),
+        }
+    }
+
     /// Adds the watch over the keys to the roles of this process.
     pub fn watch(self, roles: &mut Roles) {
         let shutdown = roles.shutdown.clone();

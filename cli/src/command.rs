@@ -5,7 +5,7 @@ use std::{future::Future, process::ExitCode};
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
-use crate::{cel, dev, dispatcher, doctor, endpoint, enqueue, failure, job, keys, migrate, output, process, serve};
+use crate::{cel, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process, serve};
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
 #[derive(Debug, Parser)]
@@ -29,8 +29,10 @@ enum Command {
     Migrate(migrate::Options),
     /// Run a dispatcher alone: claim jobs, POST them, record what became of them
     Dispatcher(Box<process::Options>),
-    /// Run the API and a dispatcher in one process
-    Serve(Box<process::Options>),
+    /// Run a callback gateway alone: verify what functions and webhooks say, and end their runs
+    Gateway(Box<gateway::Options>),
+    /// Run the API, a dispatcher and the callback gateway in one process
+    Serve(Box<serve::Options>),
     /// Enqueue a job
     Enqueue(Box<enqueue::Options>),
     /// Look at jobs, wait for them, cancel them, try them again
@@ -61,8 +63,9 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Dev(options) => dev::run(*options),
         Command::Migrate(options) => block_on(migrate::run(options)),
-        Command::Dispatcher(options) => process::run(*options, dispatcher::begin),
-        Command::Serve(options) => process::run(*options, serve::begin),
+        Command::Dispatcher(options) => process::run(*options, None, dispatcher::begin),
+        Command::Gateway(options) => gateway::run(*options),
+        Command::Serve(options) => serve::run(*options),
         Command::Enqueue(options) => block_on(enqueue::run(*options)),
         Command::Job(command) => block_on(job::run(command)),
         Command::Explain(one) => block_on(job::run(job::Command::Explain(one))),

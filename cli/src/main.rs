@@ -20,6 +20,7 @@ mod egress;
 // Services.
 mod dev;
 mod dispatcher;
+mod gateway;
 mod migrate;
 mod process;
 mod roles;
