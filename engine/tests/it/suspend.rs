@@ -194,7 +194,8 @@ async fn jobs_wake_when_enough_of_them_have_ended() {
     assert!(number(&mut connection, looks).await <= 1);
 
     let others = dispatcher.claim_any(2).await;
-    dispatcher.finish(&others[0], Outcome::Completed { result: Some(r#"{"n" : 1}"#.to_owned()) }).await;
+    let result = Some(r#"{"n" : 1}"#.to_owned());
+    dispatcher.settle(&[FakeDispatcher::end(&others[0], Outcome::Completed { result })]).await;
     assert_eq!(sweep(&mut connection, 2.0).await.woken, 0);
     cancel(&mut connection, second, true).await;
     assert_eq!(sweep(&mut connection, 4.0).await.woken, 1);
@@ -317,4 +318,29 @@ async fn a_run_that_its_heartbeat_parked_is_suspended_all_the_same() {
     extend(&mut connection, &[beat]).await.unwrap();
     assert_eq!(suspend_one(&mut connection, &claimed, ONE).await, Suspended::Waits);
     assert_eq!(send(&mut connection, signal(&claimed, None, "1", 1)).await, APPLIED);
+}
+
+#[tokio::test]
+async fn a_suspended_job_is_shown_as_waiting_and_explained_by_what_it_waits_for() {
+    use posthaste_engine::explain::{Reason, explain};
+    use posthaste_engine::waiting_on::{OpenWait, Stage, look_up};
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    let run = reference(&claimed);
+    let before = look_up(&mut connection, &[run]).await.unwrap().remove(0).unwrap();
+    assert_eq!((before.kind.as_str(), before.attempt, before.stage, before.waits.len()), ("k", 1, Stage::Running, 0));
+    let body = r#"{"waits": [{"name": "paid", "for": "callback", "cel": {"filter": "payload.id == 7"}},
+        {"name": "seen", "for": "callback"}, {"name": "late", "for": "timer", "timeout_ms": 60000}], "need": 2}"#;
+    suspend_one(&mut connection, &claimed, body).await;
+    send(&mut connection, signal(&claimed, Some("seen"), "1", 1)).await;
+
+    let explained = explain(&mut connection, posthaste_protocol::id::JobId(claimed.job_id)).await.unwrap();
+    assert_eq!((explained.state, explained.reason), (State::Waiting, Reason::Suspended));
+    let says = "waits for 2 of callback paid, callback seen (met), timer late, until";
+    assert!(explained.detail.contains(says), "{}", explained.detail);
+    let found = look_up(&mut connection, &[run]).await.unwrap().remove(0).unwrap();
+    let cel = Some(r#"{"filter":"payload.id == 7"}"#.to_owned());
+    assert_eq!(found.stage, Stage::Suspended);
+    assert_eq!(found.waits, [OpenWait { name: "paid".to_owned(), cel, signature: None }]);
+    send(&mut connection, signal(&claimed, None, "1", 2)).await;
+    assert_eq!(look_up(&mut connection, &[run]).await.unwrap(), [None]);
 }
