@@ -28,7 +28,9 @@ from posthaste.delivery d
 union all
 select null, a.finished_at, a.job_id, a.run_lease, 'callback', a.action::text, 'applied', null, null, null
 from posthaste.attempt a
-where a.action is not null;
+where a.action is not null
+  and not exists (
+    select from posthaste.delivery d where d.job_id = a.job_id and d.run_lease = a.run_lease and d.verdict = 'applied');
 comment on view posthaste.deliveries is 'What came to the gateway and what became of it. Ask for one job_id: ended runs are found by job only.';
 
 create table posthaste.source (
@@ -42,3 +44,9 @@ create table posthaste.source (
   constraint source_pkey primary key (namespace, name)
 );
 comment on table posthaste.source is 'Named senders of webhooks: how they sign, and how their jobs are found.';
+
+-- What is kept until a gateway can judge it, beside what waits for an operator.
+alter table posthaste.inbox
+  add column judge_at timestamptz,            -- when a gateway judges it next; null = not before an operator asks
+  add column verified boolean not null default true; -- its signature was verified when it came
+create index inbox_judge_idx on posthaste.inbox (judge_at) where judge_at is not null;

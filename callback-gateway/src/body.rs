@@ -34,7 +34,8 @@ pub fn check_type(headers: &HeaderMap, json: bool) -> Result<(), Refusal> {
 
 /// Reads a body of at most [`MAX_BYTES`], within its deadline.
 pub async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let late = |_| Refusal::new(Code::RequestTimeout, format!("the body did not arrive within {} s", DEADLINE.as_secs()));
+    let late =
+        |_| Refusal::new(Code::RequestTimeout, format!("the body did not arrive within {} s", DEADLINE.as_secs()));
     tokio::time::timeout(DEADLINE, collect(body)).await.map_err(late)?
 }
 

@@ -7,7 +7,8 @@ use http::HeaderMap;
 use posthaste_engine::delivery::{Delivery, DeliveryVerdict, Via};
 use posthaste_protocol::{
     action::Action,
-    callback::{CallbackAnswer, CallbackOutcome, CallbackRequest},
+    callback::{CallbackAnswer, CallbackRequest},
+    id::JobId,
     problem::Code,
     token::{Claims, InvalidToken, TokenKind},
 };
@@ -16,6 +17,7 @@ use crate::{
     body,
     credential::{self, Fingerprint},
     gateway::Gateway,
+    note,
     refusal::Refusal,
     work::Work,
 };
@@ -32,7 +34,7 @@ pub async fn call(
     let claims = admit(gateway, peer, token, &head.headers, action)?;
     let mut bytes = 0;
     let answer = said(gateway, &claims, action, &head.headers, body, &mut bytes).await;
-    note(gateway, &claims, action, &answer, bytes);
+    log(gateway, &claims, action, &answer, bytes);
     answer
 }
 
@@ -49,34 +51,20 @@ async fn said(
     let body = body::read(body).await?;
     *bytes = body.len();
     let said = CallbackRequest::parse(action, body::text(&body)?).map_err(Refusal::faults)?;
-    let work = Work::of(claims, action, said)
-        .ok_or_else(|| Refusal::new(Code::ActionNotAllowed, "this action is not known here"))?;
-    gateway.commits.commit(work).await?.answer(claims.job_id)
+    gateway.commits.commit(Work::of(claims, action, said)).await?.answer(claims.job_id)
 }
 
 /// Logs what came of a callback: the end of a run is in the ledger already, and signs of life are nobody's news.
-fn note(gateway: &Gateway, claims: &Claims, action: Action, answer: &Result<CallbackAnswer, Refusal>, bytes: usize) {
-    let word = answer.as_ref().map_or_else(|refusal| refusal.code().as_str(), |answer| answer.outcome.as_str());
+fn log(gateway: &Gateway, claims: &Claims, action: Action, answer: &Result<CallbackAnswer, Refusal>, bytes: usize) {
     tracing::debug!(
         job.id = claims.job_id.0,
         run_lease = claims.run_lease,
         token = %Fingerprint(claims),
         action = action.as_str(),
-        answer = word,
+        answer = note::word(answer),
         "callback"
     );
-    let (verdict, reason) = match answer {
-        Ok(answer) => match answer.outcome {
-            CallbackOutcome::Applied => return,
-            CallbackOutcome::Duplicate => (DeliveryVerdict::Duplicate, None),
-            CallbackOutcome::Ignored => (DeliveryVerdict::Ignored, None),
-            CallbackOutcome::Buffered => (DeliveryVerdict::Buffered, None),
-            CallbackOutcome::Quarantined => (DeliveryVerdict::Quarantined, None),
-        },
-        // It will come again.
-        Err(refusal) if refusal.is_passing() => return,
-        Err(_) => (DeliveryVerdict::Rejected, Some(word.to_owned())),
-    };
+    let Some(verdict) = note::verdict(answer).filter(|verdict| *verdict != DeliveryVerdict::Applied) else { return };
     gateway.deliveries.log(Delivery {
         ago: Duration::ZERO,
         job_id: Some(claims.job_id.0),
@@ -86,7 +74,7 @@ fn note(gateway: &Gateway, claims: &Claims, action: Action, answer: &Result<Call
         via: Via::Callback,
         verdict,
         action: Some(action.as_str()),
-        reason,
+        reason: answer.is_err().then(|| note::word(answer).to_owned()),
         source: None,
     });
 }
@@ -104,11 +92,17 @@ fn admit(
     if !claims.actions.allow(action) {
         return Err(Refusal::new(Code::ActionNotAllowed, format!("the token does not allow {action}")));
     }
-    if !gateway.limits.admits_callback(claims.job_id) {
-        gateway.metrics.limited("job");
-        return Err(Refusal::rate_limited("this job is called back too often; try again"));
-    }
+    limited(gateway, claims.job_id)?;
     Ok(claims)
+}
+
+/// Refuses what comes for a job too often.
+pub fn limited(gateway: &Gateway, job: JobId) -> Result<(), Refusal> {
+    if gateway.limits.admits_callback(job) {
+        return Ok(());
+    }
+    gateway.metrics.limited("job");
+    Err(Refusal::rate_limited("this job is called back too often; try again"))
 }
 
 /// The refusal of a token that is not accepted.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use posthaste_engine::{
-    EngineError, migrate,
+    EngineError,
+    filter::FilterCache,
+    migrate,
     session::{Role, Session},
 };
 use posthaste_protocol::{gateway_url::CALLBACKS_PATH, key_ring::KeyRing};
@@ -19,12 +21,15 @@ use tokio::time::{Duration, sleep};
 use crate::{
     deliveries::DeliveryLog,
     group_commit::GroupCommit,
+    later,
     limit::Limits,
     metrics::Metrics,
     settings::Settings,
     terms::{self, AllTerms},
 };
 
+/// How many compiled filters are kept.
+const FILTERS: usize = 1024;
 /// How often the database is looked at for `/readyz`.
 const HEALTH_EVERY: Duration = Duration::from_secs(2);
 
@@ -33,6 +38,8 @@ pub struct Gateway {
     pub(crate) ring: Arc<ArcSwap<KeyRing>>,
     /// The path of the public base, without a slash at its end.
     pub(crate) base: String,
+    pub(crate) terms: Arc<ArcSwap<AllTerms>>,
+    pub(crate) filters: FilterCache,
     pub(crate) limits: Limits,
     pub(crate) commits: GroupCommit,
     pub(crate) deliveries: DeliveryLog,
@@ -54,6 +61,8 @@ impl Gateway {
         let gateway = Arc::new(Self {
             ring: Arc::clone(&settings.ring),
             base: base_path(settings.url.callbacks()),
+            terms: Arc::clone(&all_terms),
+            filters: FilterCache::new(FILTERS),
             limits: Limits::new(),
             commits: GroupCommit::start(database_url, &all_terms, &metrics)?,
             deliveries: DeliveryLog::start(Session::new(database_url, Role::General)?, &metrics, shutdown.clone()),
@@ -64,7 +73,15 @@ impl Gateway {
         let watched = Session::new(database_url, Role::General)?;
         tokio::spawn(watch_health(watched, health.clone(), shutdown.clone()));
         let reader = Session::new(database_url, Role::General)?;
-        tokio::spawn(terms::run(all_terms, reader, settings.listen_url.clone(), shutdown.clone()));
+        tokio::spawn(terms::run(
+            all_terms,
+            settings.seal_keys.clone(),
+            reader,
+            settings.listen_url.clone(),
+            shutdown.clone(),
+        ));
+        let judged = Session::new(database_url, Role::Settle)?;
+        tokio::spawn(later::run(Arc::clone(&gateway), judged, shutdown.clone()));
         Ok(gateway)
     }
 }

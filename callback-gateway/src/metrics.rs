@@ -47,25 +47,24 @@ impl Metrics {
                 "Requests over a limit: bad tokens of one peer, or callbacks of one job.",
                 &["limit"],
             ),
-            batch: registry.histogram_vec(
-                "posthaste_gateway_batch_callbacks",
-                "Callbacks that were committed together.",
-                &[],
-                BATCH,
-            )
-            .with_label_values(UNLABELLED),
-            queued: registry.gauge_vec(
-                "posthaste_gateway_queued_callbacks",
-                "Callbacks that wait for a lane.",
-                &[],
-            )
-            .with_label_values(UNLABELLED),
-            log_dropped: registry.counter_vec(
-                "posthaste_gateway_deliveries_dropped_total",
-                "Deliveries that were not logged, because more came than the log takes.",
-                &[],
-            )
-            .with_label_values(UNLABELLED),
+            batch: registry
+                .histogram_vec(
+                    "posthaste_gateway_batch_callbacks",
+                    "Callbacks that were committed together.",
+                    &[],
+                    BATCH,
+                )
+                .with_label_values(UNLABELLED),
+            queued: registry
+                .gauge_vec("posthaste_gateway_queued_callbacks", "Callbacks that wait for a lane.", &[])
+                .with_label_values(UNLABELLED),
+            log_dropped: registry
+                .counter_vec(
+                    "posthaste_gateway_deliveries_dropped_total",
+                    "Deliveries that were not logged, because more came than the log takes.",
+                    &[],
+                )
+                .with_label_values(UNLABELLED),
         }
     }
 

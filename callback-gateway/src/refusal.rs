@@ -63,6 +63,12 @@ impl Refusal {
         Self::from(Problem::new(code, detail).with_job(job))
     }
 
+    /// 409: other steps were stored since, under this number.
+    pub fn late_checkpoint(seq: u32) -> Self {
+        let detail = format!("other steps were stored meanwhile: name seq {seq}");
+        Self::from(Problem { seq: Some(seq), ..Problem::new(Code::Conflict, detail) })
+    }
+
     /// Whether the same request may be taken in a moment.
     pub const fn is_passing(&self) -> bool {
         matches!(self.problem.code, Code::RateLimited | Code::Overloaded | Code::DatabaseUnavailable)

@@ -12,15 +12,19 @@ use posthaste_protocol::problem::Code;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{answer::response, callbacks, gateway::Gateway, refusal::Refusal, route::Route};
+use crate::{
+    answer::{response, seal},
+    callbacks,
+    gateway::Gateway,
+    hooks::{self, Heard},
+    refusal::Refusal,
+    route::Route,
+};
 
 /// Everything that the gateway answers. Expects `ConnectInfo<SocketAddr>` in each request, as
 /// [`posthaste_service::http_server`] puts it there.
 pub fn router(gateway: Arc<Gateway>) -> Router {
-    Router::new()
-        .fallback(handle)
-        .with_state(gateway)
-        .layer(CatchPanicLayer::custom(|panic| panicked(&panic)))
+    Router::new().fallback(handle).with_state(gateway).layer(CatchPanicLayer::custom(|panic| panicked(&panic)))
 }
 
 async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
@@ -33,13 +37,16 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         _ if request.method() != Method::POST => {
             Err(Refusal::new(Code::MethodNotAllowed, "everything here takes POST and nothing else"))
         }
-        Some(Route::Callback { token, action }) => callbacks::call(&gateway, peer, token, action, request).await,
-        Some(Route::Hook { .. } | Route::Source { .. }) | None => {
-            Err(Refusal::new(Code::NotFound, "there is no such route"))
+        Some(Route::Callback { token, action }) => {
+            callbacks::call(&gateway, peer, token, action, request).await.map(Heard::Answer)
         }
+        Some(Route::Hook { token }) => hooks::hook(&gateway, peer, token, request).await,
+        Some(Route::Source { name }) => hooks::source(&gateway, peer, name, request).await,
+        None => Err(Refusal::new(Code::NotFound, "there is no such route")),
     };
     let (outcome, response) = match answered {
-        Ok(answer) => (answer.outcome.as_str(), response(&answer)),
+        Ok(Heard::Answer(answer)) => (answer.outcome.as_str(), response(&answer)),
+        Ok(Heard::Challenge(challenge)) => ("challenge", seal(challenge.into_response())),
         Err(refusal) => (refusal.code().as_str(), refusal.into_response()),
     };
     let action = route.map_or("unmatched", Route::name);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use posthaste_protocol::{gateway_url::GatewayUrl, key_ring::KeyRing};
+use posthaste_protocol::{gateway_url::GatewayUrl, key_ring::KeyRing, seal::SealKeys};
 use secrecy::SecretString;
 
 /// The gateway's settings.
@@ -15,6 +15,8 @@ pub struct Settings {
     pub listen_url: SecretString,
     /// The keys of tokens, as they are now: loaded anew for every request.
     pub ring: Arc<ArcSwap<KeyRing>>,
+    /// Opens the secrets of sources; without them, only sources whose secrets are references are known.
+    pub seal_keys: Option<SealKeys>,
     /// The public base; requests may come with its path before theirs, or without.
     pub url: GatewayUrl,
 }

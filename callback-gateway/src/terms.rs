@@ -1,4 +1,4 @@
-//! Terms: what the endpoint of a lane gives its runs. A snapshot of the configuration, replaced when that changes.
+//! Terms: what the endpoint of a lane gives its runs, and who may send webhooks. A snapshot of the configuration, replaced when that changes.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,10 +10,13 @@ use posthaste_engine::{
     lifecycle::wait::WaitTimes,
     retry::RetryPolicy,
     session::{Hints, Session, listen},
+    source,
 };
-use posthaste_protocol::{accepted::Accepted, endpoint::EndpointSpec};
+use posthaste_protocol::{accepted::Accepted, cel::CelSpec, endpoint::EndpointSpec, seal::SealKeys};
 use posthaste_service::shutdown::Shutdown;
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::sender::Sender;
 
 /// How often the configuration is read although nobody announced a change.
 const EVERY: Duration = Duration::from_secs(5);
@@ -28,11 +31,13 @@ pub struct Terms {
     pub retry: RetryPolicy,
     /// How long its runs may take, when nobody has parked them yet.
     pub times: WaitTimes,
+    /// What a webhook to its runs means.
+    pub cel: Option<CelSpec>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { retry: RetryPolicy::default(), times: DEFAULT_TIMES }
+        Self { retry: RetryPolicy::default(), times: DEFAULT_TIMES, cel: None }
     }
 }
 
@@ -40,14 +45,16 @@ impl Terms {
     fn of(spec: &EndpointSpec) -> Self {
         let callback = Duration::from_millis(spec.callback_timeout_ms);
         let times = WaitTimes::of(Accepted::default(), callback, Duration::from_millis(spec.max_run_ms));
-        Self { retry: RetryPolicy::from(&spec.retry), times }
+        Self { retry: RetryPolicy::from(&spec.retry), times, cel: spec.cel.clone() }
     }
 }
 
-/// The terms of every lane.
+/// The terms of every lane and endpoint, and every source.
 #[derive(Debug, Default)]
 pub struct AllTerms {
     by_lane: HashMap<i32, Arc<Terms>>,
+    by_endpoint: HashMap<String, Arc<Terms>>,
+    senders: HashMap<String, Sender>,
     unknown: Arc<Terms>,
 }
 
@@ -57,37 +64,78 @@ impl AllTerms {
         self.by_lane.get(&scan.lane_id).unwrap_or(&self.unknown)
     }
 
+    /// The terms of the endpoint of this name.
+    pub fn of_endpoint(&self, name: &str) -> Option<&Terms> {
+        self.by_endpoint.get(name).map(Arc::as_ref)
+    }
+
+    /// The source of this name.
+    pub fn sender(&self, name: &str) -> Option<&Sender> {
+        self.senders.get(name)
+    }
+
     /// Gives each lane the terms of the endpoint that its jobs name, else of the one that takes their kind, else of the one
     /// that takes every kind.
     fn new(lanes: &[Lane], specs: &[(String, EndpointSpec)]) -> Self {
-        let by_name: HashMap<&str, Arc<Terms>> =
-            specs.iter().map(|(name, spec)| (name.as_str(), Arc::new(Terms::of(spec)))).collect();
+        let by_endpoint: HashMap<String, Arc<Terms>> =
+            specs.iter().map(|(name, spec)| (name.clone(), Arc::new(Terms::of(spec)))).collect();
         let kinds = specs.iter().flat_map(|(name, spec)| spec.kinds.iter().map(|kind| (kind.as_str(), name.as_str())));
         let by_kind: HashMap<&str, &str> = kinds.collect();
         let of = |lane: &Lane| {
             let by_its_kind = || by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied();
             let name = lane.endpoint.as_deref().or_else(by_its_kind)?;
-            Some((lane.lane_id, Arc::clone(by_name.get(name)?)))
+            Some((lane.lane_id, Arc::clone(by_endpoint.get(name)?)))
         };
-        Self { by_lane: lanes.iter().filter_map(of).collect(), unknown: Arc::default() }
+        let by_lane = lanes.iter().filter_map(of).collect();
+        Self { by_lane, by_endpoint, ..Self::default() }
     }
 }
 
-/// Reads the terms of every lane.
-async fn load(session: &mut Session) -> Result<AllTerms, EngineError> {
-    let (lanes, rows) = session
-        .call(async |connection| Ok((lane::lanes(connection).await?, endpoint::endpoints(connection).await?)))
+/// Reads lanes, endpoints and sources. What cannot be used is left out: lanes then have the terms of the contract, and a source
+/// is not known here.
+async fn load(
+    session: &mut Session,
+    keys: Option<&SealKeys>,
+    warned: &mut HashMap<String, String>,
+) -> Result<AllTerms, EngineError> {
+    let (lanes, rows, sources) = session
+        .call(async |connection| {
+            let lanes = lane::lanes(connection).await?;
+            let rows = endpoint::endpoints(connection).await?;
+            Ok((lanes, rows, source::sources(connection).await?))
+        })
         .await?;
-    // What cannot be read was written by a newer version: its lanes have the terms of the contract.
     let specs = rows.into_iter().filter_map(|row| Some((row.name, EndpointSpec::parse(&row.spec).ok()?)));
-    Ok(AllTerms::new(&lanes, &specs.collect::<Vec<_>>()))
+    let mut all = AllTerms::new(&lanes, &specs.collect::<Vec<_>>());
+    for row in sources {
+        match Sender::resolve(&row, keys) {
+            Ok(sender) => {
+                warned.remove(&row.name);
+                all.senders.insert(row.name, sender);
+            }
+            // Once per change, not at every look.
+            Err(reason) => {
+                if warned.get(&row.name) != Some(&reason) {
+                    tracing::warn!(source.name = row.name, reason, "source cannot be used here");
+                    warned.insert(row.name, reason);
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Keeps the terms up to date until the soft stop.
-pub async fn run(terms: Arc<ArcSwap<AllTerms>>, mut session: Session, listen_url: SecretString, shutdown: Shutdown) {
-    let mut hints = None;
+pub async fn run(
+    terms: Arc<ArcSwap<AllTerms>>,
+    keys: Option<SealKeys>,
+    mut session: Session,
+    listen_url: SecretString,
+    shutdown: Shutdown,
+) {
+    let (mut hints, mut warned) = (None, HashMap::new());
     loop {
-        match load(&mut session).await {
+        match load(&mut session, keys.as_ref(), &mut warned).await {
             Ok(all) => terms.store(Arc::new(all)),
             Err(error) => tracing::warn!(%error, "the endpoints cannot be read now; going on with the last ones"),
         }
@@ -129,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_lane_has_the_terms_of_the_endpoint_that_takes_its_jobs() {
-        let lanes = [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
+        let lanes =
+            [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
         let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("slow", "[]", 2000), spec("rest", r#"["*"]"#, 3000)];
         let all = AllTerms::new(&lanes, &specs);
         let ms = |lane_id| all.of(Scan { lane_id, priority: 1 }).times.callback.as_millis();

@@ -49,7 +49,10 @@ mod tests {
             action: action.map(str::to_owned),
         };
         for (winner, detail) in [
-            (Some(winner(Some("complete"), "callback")), "the run ended as completed, by a callback that said complete"),
+            (
+                Some(winner(Some("complete"), "callback")),
+                "the run ended as completed, by a callback that said complete",
+            ),
             (Some(winner(None, "dispatcher")), "the run ended as completed, by the dispatcher"),
             (None, "the job is completed"),
         ] {

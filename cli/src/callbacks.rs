@@ -4,6 +4,7 @@ use posthaste_dispatcher::Callbacks;
 use posthaste_protocol::{
     gateway_url::GatewayUrl,
     key_ring::{KeyRing, KeyRingError},
+    seal::SealKeys,
 };
 use posthaste_service::{
     config::{CallbackConfig, ConfigError},
@@ -37,11 +38,17 @@ impl Configured {
     }
 
     /// What a gateway on this database needs of it.
-    pub fn of_gateway(&self, database_url: &str, listen_url: &str) -> posthaste_callback_gateway::Settings {
+    pub fn of_gateway(
+        &self,
+        database_url: &str,
+        listen_url: &str,
+        seal_keys: Option<SealKeys>,
+    ) -> posthaste_callback_gateway::Settings {
         posthaste_callback_gateway::Settings {
             database_url: database_url.into(),
             listen_url: listen_url.into(),
             ring: self.keys.current(),
+            seal_keys,
             url: self.gateway.clone(),
         }
     }

@@ -5,7 +5,9 @@ use std::{future::Future, process::ExitCode};
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
-use crate::{cel, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process, serve};
+use crate::{
+    cel, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process, serve,
+};
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
 #[derive(Debug, Parser)]

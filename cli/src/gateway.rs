@@ -6,7 +6,9 @@ use anyhow::Context as _;
 use clap::Args;
 use posthaste_callback_gateway::{Gateway, Settings, serve_on};
 use posthaste_service::{
-    config::{self, ApiConfig, CallbackConfig, ConfigError, DatabaseConfig, GatewayConfig, TelemetryConfig},
+    config::{
+        self, ApiConfig, CallbackConfig, ConfigError, DatabaseConfig, GatewayConfig, SecretsConfig, TelemetryConfig,
+    },
     health,
     http_server::{self, HttpLimits},
     shutdown::Shutdown,
@@ -18,6 +20,7 @@ use crate::{
     callbacks::{self, Configured},
     command, connection, process,
     roles::Roles,
+    secret_keys,
 };
 
 /// What callbacks in flight may take after SIGTERM: a body, and a commit.
@@ -36,13 +39,15 @@ pub struct Options {
     #[command(flatten)]
     gateway: GatewayConfig,
     #[command(flatten)]
+    secrets: SecretsConfig,
+    #[command(flatten)]
     telemetry: TelemetryConfig,
 }
 
 /// Runs a gateway until SIGTERM, then drains.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    let Options { database, api, callback, gateway, telemetry } = &options;
-    config::check(&[&database.required(), api, callback, gateway, telemetry])?;
+    let Options { database, api, callback, gateway, secrets, telemetry } = &options;
+    config::check(&[&database.required(), api, callback, gateway, secrets, telemetry])?;
     let missing = "is not set; a gateway needs it and POSTHASTE_TOKEN_KEYS, both as the dispatchers have them";
     let callbacks =
         callbacks::configured(callback)?.ok_or_else(|| ConfigError::one("POSTHASTE_GATEWAY_URL", missing))?;
@@ -55,6 +60,7 @@ async fn until_ended(options: Options, callbacks: Configured, guard: TelemetryGu
     let settings = callbacks.of_gateway(
         options.database.database_url()?.expose(),
         options.database.listen_url()?.expose(),
+        secret_keys::configured(&options.secrets)?,
     );
     connection::check_schema(options.database.database_url()?.expose()).await?;
     let health = process::bind_api(options.api.listen()?).await?;

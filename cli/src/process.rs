@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use clap::Args;
 use posthaste_dispatcher::Settings;
 use posthaste_service::{
-    config::{self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, GatewayConfig, SecretsConfig, TelemetryConfig},
+    config::{
+        self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, GatewayConfig, SecretsConfig,
+        TelemetryConfig,
+    },
     shutdown::Shutdown,
     telemetry,
 };
@@ -77,7 +80,9 @@ async fn until_ended(
     if let Some(callbacks) = callbacks {
         if let Some(config) = gateway {
             let listener = gateway::bind(&config).await?;
-            gateway::start(&mut roles, listener, &callbacks.of_gateway(&settings.database_url, &settings.listen_url))?;
+            let keys = settings.seal_keys.clone();
+            let config = callbacks.of_gateway(&settings.database_url, &settings.listen_url, keys);
+            gateway::start(&mut roles, listener, &config)?;
         }
         callbacks.watch(&mut roles);
     }

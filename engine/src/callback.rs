@@ -168,6 +168,25 @@ pub async fn lost(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
 }
 
+/// What whoever sends this again is told of a run that is over, in order: as `Duplicate` if one of these actions with this
+/// digest ended it.
+pub async fn recorded(
+    connection: &mut PgConnection,
+    runs: &[(RunRef, Digest)],
+    actions: &[Action],
+) -> Result<Vec<Told>, EngineError> {
+    let mut told_best: Vec<Option<Told>> = vec![None; runs.len()];
+    for action in actions {
+        let marks: Vec<_> = runs.iter().map(|(run, digest)| (*run, action.as_str(), digest.to_vec())).collect();
+        for (best, (now, state)) in told_best.iter_mut().zip(told(connection, &marks).await?) {
+            if !matches!(best, Some(Told::Duplicate { .. })) {
+                *best = Some(now.unwrap_or(Told::LeaseSuperseded { state }));
+            }
+        }
+    }
+    Ok(told_best.into_iter().map(|told| told.unwrap_or(Told::PastRetention)).collect())
+}
+
 /// What these callbacks are told, as the ledger stands, and the states of their jobs. `None`: nothing holds the run, and
 /// nothing has ended it.
 async fn verdicts(

@@ -4,9 +4,11 @@
 pub mod trial;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::field::Field;
-use crate::object::{Faults, Shape};
+use crate::object::{Faults, Path, Shape, malformed};
+use crate::problem::FieldError;
 use crate::word::words;
 
 /// The longest expression, in bytes.
@@ -54,6 +56,14 @@ pub struct CelSpec {
 }
 
 impl CelSpec {
+    /// Reads expressions as they are written and stored. `Err` holds every fault (at most 100).
+    pub fn parse(json: &str) -> Result<Self, Vec<FieldError>> {
+        let raw: &RawValue = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+        let mut faults = Faults::default();
+        let spec = read(&Field { path: Path::Root, raw }, &mut faults);
+        faults.or(spec)
+    }
+
     /// What happens when no expression took the webhook: as written; else `ignore` where `on_complete` names what is
     /// waited for, and `complete` where any webhook will do.
     pub fn default_action(&self) -> DefaultAction {

@@ -65,6 +65,8 @@ pub mod seal;
 pub mod signature;
 // An endpoint's signing secrets, sealed together.
 pub mod signing;
+// Named senders of webhooks.
+pub mod source;
 // Steps of a function, kept between its runs.
 pub mod steps;
 // Answers of functions that want to be POSTed again.

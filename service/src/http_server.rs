@@ -46,7 +46,12 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { header_read_timeout: Duration::from_secs(5), max_connections: 4096, max_streams: 256, max_head_bytes: 64 * 1024 }
+        Self {
+            header_read_timeout: Duration::from_secs(5),
+            max_connections: 4096,
+            max_streams: 256,
+            max_head_bytes: 64 * 1024,
+        }
     }
 }
 

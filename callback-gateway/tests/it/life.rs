@@ -76,7 +76,8 @@ async fn metadata_that_grows_without_end_is_refused_and_nothing_of_it_kept() {
     let answer = rig.call(&run, "progress", &large("c")).await;
     assert_eq!((answer.status, answer.word()), (413, "payload_too_large"));
     assert_eq!(answer.body["errors"][0]["field"], "metadata");
-    let names = "select string_agg(name, ' ' order by name) from posthaste.progress, jsonb_object_keys(metadata) as name";
+    let names =
+        "select string_agg(name, ' ' order by name) from posthaste.progress, jsonb_object_keys(metadata) as name";
     assert_eq!(sql::text(&mut rig.connection, names).await, "a b");
 }
 

@@ -54,7 +54,8 @@ async fn a_caller_that_hangs_up_is_heard_all_the_same() {
     sql::run(&mut blocker, "begin; lock table posthaste.attempt in share mode").await;
     let mut stream = TcpStream::connect(rig.gateway.address).await.unwrap();
     stream.write_all(&request).await.unwrap();
-    let waits = "select count(*) from pg_locks where not granted and relation::regclass::text like 'posthaste.attempt%'";
+    let waits =
+        "select count(*) from pg_locks where not granted and relation::regclass::text like 'posthaste.attempt%'";
     until("the commit waits", async || sql::number(&mut rig.connection, waits).await > 0).await;
     drop(stream);
     sql::run(&mut blocker, "commit").await;
