@@ -24,8 +24,8 @@ async fn every_end_is_applied_committed_and_answered_with_the_state_of_the_job()
     for (action, body, state, attempt) in [
         ("complete", r#"{"result": {"n" : 1}}"#, "completed", "completed callback complete"),
         ("complete", "", "completed", "completed callback complete"),
-        ("fail", r#"{"error": "no\tink"}"#, "scheduled", "retried callback fail callback_fail no ink"),
-        ("fail", r#"{"error": "no", "retryable": false}"#, "dead", "dead callback fail callback_fail no"),
+        ("fail", r#"{"error": "no\tink"}"#, "scheduled", "retried callback fail callback_failed no ink"),
+        ("fail", r#"{"error": "no", "retryable": false}"#, "dead", "dead callback fail callback_failed no"),
         ("retry", r#"{"after_ms": 5000}"#, "scheduled", asked.as_str()),
         ("snooze", "{}", "scheduled", "snoozed callback snooze"),
         ("cancel", r#"{"reason": "no longer"}"#, "cancelled", "cancelled callback cancel cancelled no longer"),

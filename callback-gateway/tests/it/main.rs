@@ -4,8 +4,11 @@
 
 mod callbacks;
 mod client;
+mod hooks;
 mod life;
 mod outage;
 mod races;
 mod refusals;
 mod rig;
+mod signed;
+mod sources;
