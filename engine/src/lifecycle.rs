@@ -16,9 +16,6 @@ pub const HOLD_BUDGET: Duration = Duration::from_hours(24);
 pub const SNOOZE_BUDGET: Duration = Duration::from_hours(24 * 30);
 /// How many uncounted ends in a row a job may have before it is dead as `churning`.
 pub const MAX_UNCOUNTED: u32 = 1_000;
-/// How often a function may be woken before its job is dead as `churning`: one that suspends itself for what has come
-/// already would go round for ever.
-pub const MAX_RESUMES: u32 = 100_000;
 /// Throttles after which a job is charged an attempt while others of its endpoint succeed.
 pub const THROTTLES_BEFORE_CHARGE: u32 = 10;
 /// How long a misconfigured endpoint costs its jobs no attempt: time to notice and roll back a bad deploy.
@@ -262,26 +259,6 @@ pub fn rescue(spent: Spent, policy: &Policy, fail: bool, jitter: f64) -> Transit
         return dead("unknown".into(), error);
     }
     counted_as(Recorded::Rescued, error, spent, policy, jitter)
-}
-
-/// What becomes of a suspended run whose function is woken: the same attempt goes on in a new run, at once. `resumes` tells
-/// how often the function was woken before.
-pub fn wake(spent: Spent, resumes: u32) -> Transition {
-    if resumes >= MAX_RESUMES {
-        let message = format!("the function was woken {MAX_RESUMES} times");
-        return dead("churning".into(), RunError::new("churning", message));
-    }
-    Transition {
-        recorded: Recorded::Suspended,
-        next: Next::Again {
-            delay: Duration::ZERO,
-            failures: spent.failures,
-            uncounted: spent.uncounted,
-            snoozing: spent.snoozing,
-        },
-        result: None,
-        error: None,
-    }
 }
 
 /// A failure with a word of its own, unless it was the last one.

@@ -15,10 +15,7 @@ use crate::{
     claim::Lease,
     finalize::{CallbackMark, EndedBy, RunEnd, finalize_any},
     held::{HeldRun, RunRef, read},
-    lifecycle::{
-        self,
-        suspended::{Fate, Suspended, Taken, Verdict, Wait},
-    },
+    lifecycle::suspended::{self, Fate, Suspended, Taken, Verdict, Wait},
 };
 
 /// A suspended run whose row in `waiting` the transaction holds.
@@ -147,7 +144,9 @@ pub(crate) async fn advance(
         signal.inbox.filter(|_| matches!(answer, Some(Answer::Applied(_) | Answer::Duplicate)))
     };
     let taken: Vec<i64> = advanced.answers.iter().filter_map(taken).collect();
-    sqlx::query("delete from posthaste.inbox where inbox_id = any ($1)").bind(taken).execute(tx).await?;
+    if !taken.is_empty() {
+        sqlx::query("delete from posthaste.inbox where inbox_id = any ($1)").bind(taken).execute(tx).await?;
+    }
     Ok(advanced)
 }
 
@@ -254,7 +253,7 @@ async fn wake(
     for Locked { held, resumes, .. } in locked {
         let Some(run) = runs.get(&held.run.job_id).filter(|run| run.state.verdict() != Verdict::Stay) else { continue };
         let callback = run.woken_by.map(|digest| CallbackMark { action: Action::Resume, digest });
-        let end = RunEnd { callback, ..held.end(lifecycle::wake(held.spent, *resumes), Some("responded")) };
+        let end = RunEnd { callback, ..held.end(suspended::wake(held.spent, *resumes), Some("responded")) };
         ends[usize::from(callback.is_some())].push(end);
     }
     for (ends, by) in ends.iter().zip([EndedBy::Maintenance, EndedBy::Callback]) {

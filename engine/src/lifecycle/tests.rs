@@ -304,12 +304,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn a_wake_goes_on_at_once_with_what_was_used_up_until_there_were_too_many() {
-    let spent = Spent { failures: 3, uncounted: 2, uncounted_for: Duration::from_secs(5), snoozing: true };
-    let woken = wake(spent, MAX_RESUMES - 1);
-    assert_eq!(woken.recorded, Recorded::Suspended);
-    assert_eq!(woken.next, Next::Again { delay: Duration::ZERO, failures: 3, uncounted: 2, snoozing: true });
-    assert_eq!(wake(spent, MAX_RESUMES).next, Next::Dead { reason: "churning".into() });
-}

@@ -109,6 +109,25 @@ async fn a_signal_that_is_being_kept_while_its_run_suspends_looks_again() {
 }
 
 #[tokio::test]
+async fn a_signal_that_was_held_up_until_its_run_was_suspended_sees_the_wait() {
+    let mut stage = Stage::running().await;
+    // The same signal is being kept by another gateway, and this one waits for it.
+    let mut tx = stage.first.begin().await.unwrap();
+    let early = signal(&stage.claimed, None, "1", 1);
+    assert_eq!(send(&mut tx, early.clone()).await, Signalled::Buffered);
+    let pid = backend(&mut stage.second).await;
+    let mut second = stage.second;
+    let sending = start_blocked(&mut stage.observer, pid, async move { send(&mut second, early).await }).await;
+    assert_eq!(suspend_one(&mut stage.observer, &stage.claimed, ONE).await, Suspended::Waits);
+    assert_eq!(state(&mut stage.observer, stage.claimed.job_id).await, "waiting");
+    tx.rollback().await.unwrap();
+
+    assert_eq!(sending.await.unwrap(), WOKEN);
+    stage.second = stage.db.connect(Role::Settle).await;
+    stage.ends_as("available", &["1:suspended"]).await;
+}
+
+#[tokio::test]
 async fn of_two_signals_for_the_last_wait_the_second_waits_and_is_told() {
     for commits in [true, false] {
         let mut stage = Stage::suspended(ONE).await;

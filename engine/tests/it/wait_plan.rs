@@ -146,15 +146,12 @@ async fn with_a_million_parked_runs_every_statement_reads_only_its_own() {
     let ended = ran(&mut connection, &finalize).await;
     assert_small("finalize", &ended, 6000);
     assert_eq!(ended[0]["Actual Rows"].as_f64(), Some(100.0));
+    assert_statements_of_suspended_runs_are_small(&mut connection).await;
 }
 
-#[tokio::test]
-async fn with_as_many_suspended_runs_every_statement_reads_only_its_own() {
-    let db = TestDb::new().await;
-    fill(&mut db.connect(Role::General).await).await;
-    let mut connection = db.connect(Role::Settle).await;
+async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnection) {
     for (name, types, text) in SUSPENDED {
-        run(&mut connection, &format!("prepare {name} ({types}) as {text}")).await;
+        run(connection, &format!("prepare {name} ({types}) as {text}")).await;
     }
     let (runs, ones, nonces) = (runs(), hundred("1"), hundred("00000000-0000-0000-0000-000000000001"));
     let jobs = runs.split(", ").next().unwrap();
@@ -169,7 +166,7 @@ async fn with_as_many_suspended_runs_every_statement_reads_only_its_own() {
         ("waiting_on", format!("{runs}, {nonces}")),
         ("inbox_due", "100".to_owned()),
     ] {
-        let ran = ran(&mut connection, &format!("execute {name} ({arguments})")).await;
+        let ran = ran(connection, &format!("execute {name} ({arguments})")).await;
         assert_small(name, &ran, 8000);
     }
 }
