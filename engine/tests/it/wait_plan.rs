@@ -70,8 +70,12 @@ async fn fill(connection: &mut PgConnection) {
              wait_number, priority, failures, uncounted, need)
            select g, 1, 1, now() + (g % 10 - 0.5) * interval '1 minute', now() + interval '1 day', 3600000,
              '00000000-0000-0000-0000-000000000001', 1, 1, 2, 0, 0, case when g > 500000 then 1 end
-           from generate_series(1001, 1001000) g;
-         insert into posthaste.wait (job_id, run_lease, deadline_at, n, awaits, name)
+           from generate_series(1001, 1001000) g",
+    )
+    .await;
+    run(
+        connection,
+        "insert into posthaste.wait (job_id, run_lease, deadline_at, n, awaits, name)
            select g, 1, now() + interval '1 hour', n, 'callback', 'w' || n
            from generate_series(500001, 600000) g, generate_series(1, 2) n;
          insert into posthaste.continuation (job_id, steps) select g, '{}' from generate_series(500001, 600000) g;
