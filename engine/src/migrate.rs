@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "sweeps", text: include_str!("../../migrations/0006_sweeps.sql") },
     Migration { version: 7, name: "enqueue_many", text: include_str!("../../migrations/0007_enqueue_many.sql") },
     Migration { version: 8, name: "waiting", text: include_str!("../../migrations/0008_waiting.sql") },
+    Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
 ];
 
 /// The newest schema version that this binary knows.
