@@ -58,6 +58,9 @@ pub struct Options {
     /// The producer's own notes: a JSON object, @FILE, or -
     #[arg(long, value_name = "JSON|@FILE|-")]
     metadata: Option<String>,
+    /// What a webhook to this job means, as in {"cel": {"filter": "…"}}: JSON, @FILE, or -
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    callback: Option<String>,
     /// Wait until the job has ended and show it; exit 1 unless it completed
     #[arg(long)]
     wait: bool,
@@ -96,12 +99,15 @@ struct Document<'a> {
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<&'a RawValue>,
 }
 
 /// Enqueues and prints the id.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    if options.args == "-" && options.metadata.as_deref() == Some("-") {
-        return Err(Usage("only one of --args and --metadata can be read from stdin".to_owned()).into());
+    let documents = [Some(&options.args), options.metadata.as_ref(), options.callback.as_ref()];
+    if documents.into_iter().flatten().filter(|given| *given == "-").count() > 1 {
+        return Err(Usage("only one of --args, --metadata and --callback can be read from stdin".to_owned()).into());
     }
     let document = document(&options)?;
     let mut connection = options.target.connect().await?;
@@ -130,6 +136,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 fn document(options: &Options) -> anyhow::Result<String> {
     let args = input::json("args", &options.args)?;
     let metadata = options.metadata.as_deref().map(|text| input::json("metadata", text)).transpose()?;
+    let callback = options.callback.as_deref().map(|text| input::json("callback", text)).transpose()?;
     let document = serde_json::to_string(&Document {
         kind: &options.kind,
         args: &args,
@@ -143,7 +150,9 @@ fn document(options: &Options) -> anyhow::Result<String> {
         timeout_ms: options.timeout_ms,
         tags: &options.tags,
         metadata: metadata.as_deref(),
+        callback: callback.as_deref(),
     })?;
-    NewJob::parse(&document).map_err(Malformed)?;
+    let checked = NewJob::parse(&document).and_then(|job| enqueue::check(&job));
+    checked.map_err(Malformed)?;
     Ok(document)
 }

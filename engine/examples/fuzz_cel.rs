@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 
 /// Half of what a thread of the runtime has.
 const STACK_BYTES: usize = 1024 * 1024;
+/// The most expressions that are mutated.
+const MAX_CORPUS: usize = 2000;
 /// What is put into an expression.
 const WORDS: &[&str] = &[
     "payload",
@@ -96,25 +98,23 @@ fn main() {
 fn fuzz(time: Duration, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut corpus = corpus();
+    let committed = corpus.len();
     let payloads = payloads();
     let (mut tried, mut compiled) = (0_u64, 0_u64);
     let begin = Instant::now();
     while begin.elapsed() < time {
         let text = mutated(&mut rng, &corpus);
         tried += 1;
-        let survived = catch_unwind(|| survives(&text, &payloads));
-        let Ok(compiles) = survived else {
+        let Ok(is_sound) = catch_unwind(|| survives(&text, &payloads)) else {
             println!("seed {seed}, expression {tried}: {text:?}");
             std::process::exit(1);
         };
-        if compiles {
+        if is_sound {
             compiled += 1;
-            // What compiles is the better start; the corpus stays small.
-            let place = rng.random_range(0..2000_usize);
-            if place < corpus.len() {
-                corpus[place] = text
-            } else if corpus.len() < 2000 {
-                corpus.push(text)
+            // What compiles is the better start; the committed ones stay, and the whole stays small.
+            match rng.random_range(committed..MAX_CORPUS) {
+                place if place < corpus.len() => corpus[place] = text,
+                _ => corpus.push(text),
             }
         }
     }

@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "waiting", text: include_str!("../../migrations/0008_waiting.sql") },
     Migration { version: 9, name: "suspended", text: include_str!("../../migrations/0009_suspended.sql") },
     Migration { version: 10, name: "deliveries", text: include_str!("../../migrations/0010_deliveries.sql") },
+    Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
 ];
 
 /// The newest schema version that this binary knows.

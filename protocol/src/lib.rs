@@ -11,7 +11,7 @@
 //! | [`endpoint`] | an endpoint as written and read | [`dispatch`], [`gateway_url`] | the POST to the function |
 //! | [`accepted`], [`suspend`], [`steps`] | what a function answers with a 202 | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
 //! | [`callback`], [`action`], [`token`] | what it says later, and by what right | [`problem`] | what went wrong, RFC 9457 |
-//! | [`inbound`], [`cel`] | webhooks of third parties | [`excerpt`] | what is kept of the words of strangers |
+//! | [`inbound`], [`cel`], [`job_callback`], [`source`] | webhooks of third parties | [`excerpt`] | what is kept of the words of strangers |
 //! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
@@ -51,6 +51,8 @@ pub mod idempotency;
 pub mod inbound;
 // Jobs and attempts as read.
 pub mod job;
+// What a job says of its own callbacks.
+pub mod job_callback;
 // The keys of callback tokens.
 pub mod key_ring;
 // Names of kinds.

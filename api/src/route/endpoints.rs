@@ -2,10 +2,7 @@
 
 use axum::{Extension, body::Body, extract::State, response::IntoResponse as _};
 use http::{HeaderMap, StatusCode};
-use posthaste_engine::{
-    endpoint::{self, EndpointRow, SealedSecret},
-    filter,
-};
+use posthaste_engine::endpoint::{self, EndpointRow, SealedSecret};
 use posthaste_protocol::{api_key::Scope, endpoint::EndpointSpec, problem::Code};
 
 use crate::{
@@ -74,10 +71,7 @@ pub async fn put_endpoint(
     media(&headers, false)?;
     let held = api.bodies.read(body, MAX_DOCUMENT_BYTES).await?;
     let spec = EndpointSpec::parse(text(&held.bytes)?).map_err(ApiError::faults)?;
-    if let Some(cel) = &spec.cel {
-        filter::check(cel)
-            .map_err(|faults| ApiError::faults(faults.into_iter().map(|fault| fault.within("cel")).collect()))?;
-    }
+    endpoint::check(&spec).map_err(ApiError::faults)?;
     (api.url_check)(&spec.url).map_err(|reason| ApiError::field("url", "forbidden_url", reason))?;
     let keys = secret::keys(api.seal_keys.as_ref())?;
     let given = spec.secret.is_some();

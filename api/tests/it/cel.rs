@@ -49,3 +49,23 @@ async fn an_endpoint_whose_expressions_do_not_compile_is_not_written() {
     assert_eq!(put(cel).await.status, 201);
     assert_eq!(api.get("/v1/endpoints/pay").await.body["cel"], serde_json::from_str::<Value>(cel).unwrap());
 }
+
+#[tokio::test]
+async fn a_job_whose_expressions_do_not_compile_is_not_written() {
+    let db = TestDb::new().await;
+    let api = Client::start(&db);
+    let (good, bad) = (
+        r#"{"kind":"pay","callback":{"cel":{"on_complete":"payload.done"}}}"#,
+        r#"{"kind":"pay","priority":9,"callback":{"cel":{"on_complete":"payload.","transform":"nope"}}}"#,
+    );
+    let refused = api.post("/v1/jobs", bad).await;
+    assert_eq!(refused.status, 422);
+    let named = [("callback.cel.on_complete", "invalid_expression"), ("callback.cel.transform", "invalid_expression")];
+    assert_eq!(faults(&refused.body), [&named[..], &[("priority", "out_of_range")]].concat());
+
+    let batch = api.post("/v1/jobs/batch", &format!("[{bad},{good}]")).await;
+    assert_eq!(faults(&batch.body["jobs"][0]["error"])[..2], named);
+    assert_eq!(batch.body["jobs"][1]["state"], "available");
+    assert_eq!(api.post("/v1/jobs", good).await.status, 201);
+    assert_eq!(api.get("/v1/jobs").await.body["jobs"].as_array().unwrap().len(), 2);
+}

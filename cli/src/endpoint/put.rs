@@ -2,7 +2,7 @@
 
 use clap::Args;
 use posthaste_dispatcher::egress::EgressPolicy;
-use posthaste_engine::filter;
+use posthaste_engine::endpoint;
 use posthaste_protocol::{endpoint::EndpointSpec, problem::FieldError};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let Sealed { one, secrets } = options.sealed;
     write::check_name(&one.name)?;
     let spec = EndpointSpec::parse(&input::document("spec", &options.spec)?).map_err(Malformed)?;
-    compiled(&spec)?;
+    endpoint::check(&spec).map_err(Malformed)?;
     let found = one.target.find()?;
     dialled(&options.egress.policy(found.dev.is_some())?, &spec)?;
     let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;
@@ -53,12 +53,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         output::data(secret.as_str());
     }
     Ok(())
-}
-
-/// As the API does: expressions that do not compile are refused.
-fn compiled(spec: &EndpointSpec) -> Result<(), Malformed> {
-    let checked = spec.cel.as_ref().map_or(Ok(()), filter::check);
-    checked.map_err(|faults| Malformed(faults.into_iter().map(|fault| fault.within("cel")).collect()))
 }
 
 /// As the API does: what would never be dialled is refused.

@@ -34,7 +34,7 @@ impl Filter {
     ///
     /// An expression that is not there passes, matches nothing, changes nothing. One that fails is an error, or counts
     /// as not there if the filter says `fail_open`; one that reaches a bound always is, since whoever sends the payload
-    /// can make it. Takes some milliseconds at worst ([`super::MAX_STEPS`]), a microsecond as a rule.
+    /// can make it. Takes ten milliseconds at worst ([`super::MAX_STEPS`]), a microsecond as a rule.
     pub fn judge<'a>(&'a self, input: &Input<'a>) -> Result<Verdict, EvalError> {
         Judge { filter: self, evaluator: Evaluator::new(*input) }.decide()
     }

@@ -167,7 +167,7 @@ fn doubling_a_string_ends_at_the_budget() {
 
 #[test]
 fn a_result_that_shares_much_is_not_written_out() {
-    let text = format!("[{}]", vec!["payload"; 8].join(","));
+    let text = format!("[{}]", ["payload"; 8].join(","));
     let payload = json!("x".repeat(200_000));
     let limit = ("cel_limit".to_owned(), "the result has more than 1048576 bytes".to_owned());
     assert_eq!(value_of(&text, &payload), Err(limit));
