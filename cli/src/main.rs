@@ -13,7 +13,8 @@ mod home;
 mod secret_keys;
 // Documents: text, @FILE, or stdin.
 mod input;
-// Where dispatches may go.
+// Where dispatches may go, and how their functions call back.
+mod callbacks;
 mod egress;
 
 // Services.

@@ -4,13 +4,18 @@ use anyhow::Context as _;
 use clap::Args;
 use posthaste_dispatcher::Settings;
 use posthaste_service::{
-    config::{self, ApiConfig, DatabaseConfig, DispatcherConfig, SecretsConfig, TelemetryConfig},
+    config::{self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, SecretsConfig, TelemetryConfig},
     shutdown::Shutdown,
     telemetry::{self, TelemetryGuard},
 };
 use tokio::net::TcpListener;
 
-use crate::{command, connection, dispatcher, roles::Roles, secret_keys};
+use crate::{
+    callbacks::{self, Configured},
+    command, connection, dispatcher,
+    roles::Roles,
+    secret_keys,
+};
 
 /// Settings of a service.
 #[derive(Debug, Args)]
@@ -22,6 +27,8 @@ pub struct Options {
     api: ApiConfig,
     #[command(flatten)]
     dispatcher: DispatcherConfig,
+    #[command(flatten)]
+    callback: CallbackConfig,
     #[command(flatten)]
     secrets: SecretsConfig,
     #[command(flatten)]
@@ -37,16 +44,25 @@ pub fn run(options: Options, begin: Begin) -> anyhow::Result<()> {
         &options.database.required(),
         &options.api,
         &options.dispatcher,
+        &options.callback,
         &options.secrets,
         &options.telemetry,
     ])?;
     let keys = secret_keys::configured(&options.secrets)?;
-    let settings = dispatcher::settings(&options.database, &options.dispatcher, keys)?;
+    let callbacks = callbacks::configured(&options.callback)?;
+    let of_dispatcher = callbacks.as_ref().map(Configured::of_dispatcher);
+    let settings = dispatcher::settings(&options.database, &options.dispatcher, keys, of_dispatcher)?;
     let guard = telemetry::init(&options.telemetry)?;
-    command::block_on(until_ended(options, settings, guard, begin))
+    command::block_on(until_ended(options, settings, callbacks, guard, begin))
 }
 
-async fn until_ended(options: Options, settings: Settings, guard: TelemetryGuard, begin: Begin) -> anyhow::Result<()> {
+async fn until_ended(
+    options: Options,
+    settings: Settings,
+    callbacks: Option<Configured>,
+    guard: TelemetryGuard,
+    begin: Begin,
+) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
     let address = options.api.listen()?;
@@ -54,6 +70,9 @@ async fn until_ended(options: Options, settings: Settings, guard: TelemetryGuard
         format!("cannot listen on {address}; choose another address with --api-listen or POSTHASTE_API_LISTEN")
     })?;
     let mut roles = Roles::new(shutdown);
+    if let Some(callbacks) = callbacks {
+        callbacks.watch(&mut roles);
+    }
     begin(&mut roles, listener, settings, &options.api)?;
     let ended = roles.join().await;
     guard.shutdown().await;

@@ -1,7 +1,7 @@
-//! Completer: ended runs → finalize, in batches. A permit is given back when the end of its run is durable.
+//! Completer: ended runs → finalize, accepted runs → park, in batches. A permit is given back when its run's word is
+//! durable.
 
 use std::{
-    borrow::Borrow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,13 +9,17 @@ use std::{
 use posthaste_engine::{
     EngineError,
     finalize::{EndedBy, RunEnd, Settled, settle},
-    lifecycle::{Next, Recorded, RunError, Transition},
+    lifecycle::Next,
+    park::{Park, Parked, park},
     session::Session,
 };
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, error, warn};
 
-use crate::{context::Context, permit::Permit};
+use crate::{
+    context::Context,
+    told::{Fate, Told},
+};
 
 /// The most runs one finalize ends.
 const BATCH_MAX: usize = 500;
@@ -28,32 +32,20 @@ const BATCH_GOOD: usize = 128;
 /// How long a batch waits when Postgres is away, and a run that Postgres refuses before it is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// One ended run.
-pub struct Ended {
-    /// Its end.
-    pub end: RunEnd,
-    /// When its POST began.
-    pub began: Option<Instant>,
-    /// Held until the end is durable, and given back by dropping this.
-    #[expect(dead_code, reason = "its drop is what it is for")]
-    pub permit: Permit,
-}
+/// What the completers share; each takes a batch in turn while the others write theirs.
+pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Told>>>;
 
-impl Borrow<RunEnd> for Ended {
-    fn borrow(&self) -> &RunEnd {
-        &self.end
-    }
-}
-
-/// The ends that the completers share; each takes a batch in turn while the others write theirs.
-pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Ended>>>;
-
-/// Writes ends until every flight has told its own. False: the hard stop came first, and some are not written.
+/// Writes what is told until every flight has told its own. False: the hard stop came first, and some are not written.
 pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> bool {
     let mut completer = Completer { context, aside: Vec::new() };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
+        // In turn, so that a lease is deleted with the last of its runs, whatever became of that.
+        let mut parks: Vec<Told> = batch.extract_if(.., |one| one.park().is_some()).collect();
+        if !parks.is_empty() && !completer.write(&mut session, &mut parks).await {
+            return false;
+        }
         if !completer.write(&mut session, &mut batch).await {
             return false;
         }
@@ -64,22 +56,22 @@ pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> b
 struct Completer {
     context: Arc<Context>,
     /// Runs that Postgres refused one by one; each waits by itself.
-    aside: Vec<Ended>,
+    aside: Vec<Told>,
 }
 
 impl Completer {
-    /// Waits for ends, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
-    async fn gather(&self, batch: &mut Vec<Ended>, inbox: &Inbox) -> bool {
+    /// Waits for words, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
+    async fn gather(&self, batch: &mut Vec<Told>, inbox: &Inbox) -> bool {
         let leftover = !self.aside.is_empty();
-        let mut ended = tokio::select! {
-            ended = inbox.lock() => ended,
+        let mut told = tokio::select! {
+            told = inbox.lock() => told,
             () = tokio::time::sleep(PAUSE), if leftover => return true,
         };
         let closing = self.context.closing.is_cancelled();
         let drained = self.context.leases.any_drained();
         tokio::select! {
             biased;
-            _ = ended.recv_many(batch, BATCH_MAX) => {}
+            _ = told.recv_many(batch, BATCH_MAX) => {}
             () = self.context.closing.cancelled(), if !closing => return true,
             // Runs that stand aside, and leases to delete, are seen to even when no others end.
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
@@ -94,28 +86,28 @@ impl Completer {
             // By the clock, not by the end: waking for each costs more than writing it.
             tokio::time::sleep(LINGER.0).await;
             let room = BATCH_MAX - batch.len();
-            if !ended.is_empty() {
-                ended.recv_many(batch, room).await;
+            if !told.is_empty() {
+                told.recv_many(batch, room).await;
             }
         }
         true
     }
 
-    /// Writes the whole batch, however often Postgres must be asked. False: the hard stop came first.
-    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Ended>) -> bool {
+    /// Writes the whole batch, all ends or all parks, however often Postgres must be asked. False: the hard stop came
+    /// first.
+    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Told>) -> bool {
         loop {
             let now = Instant::now();
             for one in batch.iter_mut() {
-                let age = one.began.map(|began| now.saturating_duration_since(began).as_micros());
-                one.end.age_us = age.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
+                one.age(now);
             }
             let drained = self.context.leases.drained_with(batch);
             if batch.is_empty() && drained.is_empty() {
                 return true;
             }
-            let error = match self.settle(session, batch, &drained).await {
-                Ok(settled) => {
-                    self.finished(batch, &settled, &drained);
+            let error = match self.issue(session, batch, &drained).await {
+                Ok(fates) => {
+                    self.finished(batch, &fates, &drained);
                     batch.clear();
                     return true;
                 }
@@ -126,7 +118,7 @@ impl Completer {
                 self.divide(session, std::mem::take(batch)).await;
                 return true;
             }
-            warn!(error = %error, runs = batch.len(), "ends cannot be written now; they are kept and tried again");
+            warn!(error = %error, runs = batch.len(), "runs cannot be written now; they are kept and tried again");
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = self.context.shutdown.hard().cancelled() => return false,
@@ -134,26 +126,30 @@ impl Completer {
         }
     }
 
-    async fn settle(
-        &self,
-        session: &mut Session,
-        ends: &[Ended],
-        drained: &[i64],
-    ) -> Result<Vec<Settled>, EngineError> {
+    /// One statement, for a batch of ends or of parks.
+    async fn issue(&self, session: &mut Session, batch: &[Told], drained: &[i64]) -> Result<Vec<Fate>, EngineError> {
         let sent = Instant::now();
-        let result = session.call(async |c| settle(c, ends, EndedBy::Dispatcher, drained).await).await;
-        self.context.metrics.statement("finalize", sent.elapsed(), result.is_ok());
+        let metrics = &self.context.metrics;
+        let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
+        if !parks.is_empty() {
+            let result = session.call(async |c| park(c, &parks, drained).await).await;
+            metrics.statement("park", sent.elapsed(), result.is_ok());
+            return Ok(result?.into_iter().map(Fate::Parked).collect());
+        }
+        let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
+        let result = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
+        metrics.statement("finalize", sent.elapsed(), result.is_ok());
         #[expect(clippy::cast_precision_loss, reason = "at most 500")]
-        self.context.metrics.finalize_batch.observe(ends.len() as f64);
-        result
+        metrics.finalize_batch.observe(ends.len() as f64);
+        Ok(result?.into_iter().map(Fate::Settled).collect())
     }
 
     /// One lock, value or row of the batch is at fault: halves it until the guilty run stands alone.
-    async fn divide(&mut self, session: &mut Session, batch: Vec<Ended>) {
+    async fn divide(&mut self, session: &mut Session, batch: Vec<Told>) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            match self.settle(session, &part, &[]).await {
-                Ok(settled) => self.finished(&part, &settled, &[]),
+            match self.issue(session, &part, &[]).await {
+                Ok(fates) => self.finished(&part, &fates, &[]),
                 Err(error) if error.is_divisible() && part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
@@ -164,24 +160,32 @@ impl Completer {
     }
 
     /// Keeps what could not be written. A value that Postgres will never store ends its job, which then says so.
-    fn set_aside(&mut self, mut part: Vec<Ended>, error: &EngineError) {
+    fn set_aside(&mut self, mut part: Vec<Told>, error: &EngineError) {
         for one in &mut part {
-            warn!(job.id = one.end.job_id, run_lease = one.end.run_lease, error = %error, "the end of a run was refused");
+            let (job, run_lease) = one.run();
+            warn!(job.id = job, run_lease, error = %error, "what became of a run was refused");
             if let EngineError::Refused { code, .. } = error
                 && (code.starts_with("22") || code.starts_with("54"))
             {
-                one.end.transition = unstorable();
+                one.make_storable();
             }
         }
         self.aside.append(&mut part);
     }
 
-    fn finished(&self, ends: &[Ended], settled: &[Settled], deleted: &[i64]) {
-        self.context.leases.ended(ends, deleted);
+    fn finished(&self, batch: &[Told], fates: &[Fate], deleted: &[i64]) {
+        self.context.leases.written(batch, deleted);
         // Most of a batch ends alike, and looking up a counter by three labels costs more than counting.
         let mut alike: Vec<(OutcomeLabels, u64)> = Vec::new();
-        for (one, settled) in ends.iter().zip(settled) {
-            let Some(labels) = self.note(&one.end, *settled) else { continue };
+        for (one, fate) in batch.iter().zip(fates) {
+            let labels = match fate {
+                Fate::Settled(settled) => one.end().and_then(|end| self.note(end, *settled)),
+                Fate::Parked(parked) => {
+                    self.note_park(one, *parked);
+                    None
+                }
+            };
+            let Some(labels) = labels else { continue };
             match alike.iter_mut().find(|(known, _)| *known == labels) {
                 Some((_, count)) => *count += 1,
                 None => alike.push((labels, 1)),
@@ -222,17 +226,24 @@ impl Completer {
         }
         None
     }
+
+    /// Says what became of a park, and counts it.
+    fn note_park(&self, one: &Told, parked: Parked) {
+        let (job, run_lease) = one.run();
+        let word = match parked {
+            Parked::Waits { .. } => "waits",
+            Parked::Ended => {
+                debug!(job.id = job, run_lease, "a run ended before it was parked: its callback came first");
+                "ended"
+            }
+            Parked::Refused => {
+                error!(job.id = job, run_lease, "a park was refused: neither its lease, nor a wait, nor an end exists");
+                "refused"
+            }
+        };
+        self.context.metrics.parks.with_label_values(&[word]).inc();
+    }
 }
 
 /// Outcome, class and status: the labels of one counter.
 type OutcomeLabels = (&'static str, &'static str, Option<i16>);
-
-/// The end of a job whose answer Postgres cannot store.
-fn unstorable() -> Transition {
-    Transition {
-        recorded: Recorded::Dead,
-        next: Next::Dead { reason: "result_unstorable".into() },
-        result: None,
-        error: Some(RunError::new("result_unstorable", "Postgres refused to store what the function answered")),
-    }
-}

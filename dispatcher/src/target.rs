@@ -7,8 +7,9 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use posthaste_engine::{endpoint::EndpointRow, rescue::LostPolicy, retry::RetryPolicy};
+use posthaste_engine::{endpoint::EndpointRow, lifecycle::wait::WaitTimes, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
+    accepted::Accepted,
     endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
     seal::SealKeys,
     signature::Secret,
@@ -107,17 +108,29 @@ impl Target {
         self.spec.idempotency == Idempotency::Attempt
     }
 
-    /// What becomes of a run of this endpoint whose dispatcher was lost.
-    pub fn lost(&self) -> LostPolicy {
-        LostPolicy { retry: self.retry.clone(), fail: self.on_unknown() == OnUnknown::Fail, wait: None }
+    /// How long a run that was accepted so may take.
+    pub fn wait_times(&self, accepted: Accepted) -> WaitTimes {
+        let ms = Duration::from_millis;
+        WaitTimes::of(accepted, ms(self.spec.callback_timeout_ms), ms(self.spec.max_run_ms))
     }
 
-    /// What to do when nobody knows whether a run happened.
-    pub fn on_unknown(&self) -> OnUnknown {
+    /// What becomes of a run of this endpoint whose dispatcher was lost. `callbacks`: functions can call back.
+    pub fn lost(&self, callbacks: bool) -> LostPolicy {
+        let on_unknown = self.on_unknown(callbacks);
+        LostPolicy {
+            retry: self.retry.clone(),
+            fail: on_unknown == OnUnknown::Fail,
+            wait: (on_unknown == OnUnknown::Wait).then(|| self.wait_times(Accepted::default())),
+        }
+    }
+
+    /// What to do when nobody knows whether a run happened. Without callbacks there is nothing to wait for.
+    pub fn on_unknown(&self, callbacks: bool) -> OnUnknown {
         match self.spec.on_unknown {
             Some(endpoint::OnUnknown::Fail) => OnUnknown::Fail,
-            Some(endpoint::OnUnknown::Wait) => OnUnknown::Wait,
-            Some(endpoint::OnUnknown::Retry) | None => OnUnknown::Retry,
+            Some(endpoint::OnUnknown::Wait) if callbacks => OnUnknown::Wait,
+            None if callbacks && self.gate.health(|health| health.accepts()) => OnUnknown::Wait,
+            _ => OnUnknown::Retry,
         }
     }
 }

@@ -204,6 +204,7 @@ fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyho
         concurrency: options.dispatcher.concurrency()?,
         egress: egress::policy(allow),
         seal_keys: Some(seal_keys),
+        callbacks: None,
     };
     serve::start_api(roles, api, &options.api, &settings)?;
     dispatcher::start(roles, settings);

@@ -11,9 +11,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderMap;
 use posthaste_engine::lifecycle::{Outcome, RunError};
+use posthaste_protocol::accepted::{Accepted, InvalidTimeout};
 
 pub use meaning::Meaning;
-pub use send::{OnUnknown, from_send_error};
+pub use send::{OnUnknown, from_send_error, unknown};
 
 use self::failure::Failure;
 use crate::retry_after;
@@ -65,8 +66,21 @@ pub struct AnswerContext<'a> {
     pub sdk: bool,
     /// A bare 202 means that a callback follows.
     pub accept_202_wait: bool,
+    /// Functions can call back. Else a 202 that promises it ends its job.
+    pub callbacks: bool,
     /// Largest result, [`RESULT_CAP`] unless a test says otherwise.
     pub result_cap: usize,
+}
+
+/// What an answer, or its absence, comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// The run has ended.
+    Ended(Outcome),
+    /// The function will call back; how long that may take, or the time-out header that cannot be read.
+    Accepted(Result<Accepted, InvalidTimeout>),
+    /// Nobody knows whether the function ran, and its callback may still come.
+    Unknown(RunError),
 }
 
 /// What an answer says about the endpoint, for its breaker and limits.
@@ -92,33 +106,51 @@ pub enum Verdict {
 
 /// Reads an answer by the table of the contract. Which wins: `posthaste-outcome`, Lambda's function error,
 /// the `sdk` promise, the endpoint's status map, the platform's throttling, the status.
-pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Outcome, Verdict) {
+pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Reading, Verdict) {
     match said(answer) {
         Said::Nothing => {}
-        Said::Meaning(meaning) => return apply(meaning, true, answer, context),
-        Said::Suspend => return callbacks_unavailable(),
-        Said::Unknown(word) => return unknown_outcome(answer, &word),
+        Said::Meaning(meaning) => return ended(apply(meaning, true, answer, context)),
+        Said::Suspend => return ended(suspend(context)),
+        Said::Unknown(word) => return ended(unknown_outcome(answer, &word)),
     }
     if answer.is_success() && answer.headers.contains_key("x-amz-function-error") {
         let error = Failure::read(answer).into_error("function_error".into(), answer);
-        return (
-            Outcome::Failed { error, retry_after: retry_after::from_headers(answer.headers) },
-            Verdict::Failure5xx,
-        );
+        let retry_after = retry_after::from_headers(answer.headers);
+        return ended((Outcome::Failed { error, retry_after }, Verdict::Failure5xx));
     }
     if answer.is_success() && context.sdk && !answer.speaks_protocol() {
         let error = RunError::new("not_sdk", "a 2xx without posthaste-protocol: 1 from an endpoint of the SDK");
         let retry_after = retry_after::from_headers(answer.headers);
-        return (Outcome::Misconfigured { error, retry_after }, Verdict::Misconfigured);
+        return ended((Outcome::Misconfigured { error, retry_after }, Verdict::Misconfigured));
     }
     if let Some(mapped) = context.status_map.get(&answer.status) {
-        return apply(*mapped, false, answer, context);
+        return ended(apply(*mapped, false, answer, context));
     }
     if answer.status == 202 && means_wait(answer, context) {
-        return callbacks_unavailable();
+        return accepted(answer, context);
     }
     let meaning = if is_platform_throttle(answer) { Meaning::Throttle } else { Meaning::of_status(answer.status) };
-    apply(meaning, false, answer, context)
+    ended(apply(meaning, false, answer, context))
+}
+
+fn ended((outcome, verdict): (Outcome, Verdict)) -> (Reading, Verdict) {
+    (Reading::Ended(outcome), verdict)
+}
+
+fn accepted(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Reading, Verdict) {
+    if context.callbacks {
+        return (Reading::Accepted(Accepted::read(answer.headers)), Verdict::Success);
+    }
+    ended(callbacks_unavailable())
+}
+
+/// Nothing here keeps what a function waits for yet.
+fn suspend(context: &AnswerContext<'_>) -> (Outcome, Verdict) {
+    if !context.callbacks {
+        return callbacks_unavailable();
+    }
+    let error = RunError::new("suspend_unsupported", "the function wants to be suspended, which is not possible yet");
+    (Outcome::Failed { error, retry_after: None }, Verdict::Neutral)
 }
 
 /// What `posthaste-outcome` says.
@@ -209,7 +241,7 @@ fn unknown_outcome(answer: &AnswerView<'_>, word: &str) -> (Outcome, Verdict) {
     (Outcome::Failed { error, retry_after: retry_after::from_headers(answer.headers) }, Verdict::Neutral)
 }
 
-/// There is no gateway yet, so whoever promises a callback could never keep it.
+/// Without a gateway, whoever promises a callback could never keep it.
 fn callbacks_unavailable() -> (Outcome, Verdict) {
     let error =
         RunError::new("callbacks_unavailable", "the function wants to call back, and nothing here takes callbacks");
@@ -217,10 +249,7 @@ fn callbacks_unavailable() -> (Outcome, Verdict) {
 }
 
 fn means_wait(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> bool {
-    context.accept_202_wait
-        || answer.speaks_protocol()
-        || answer.headers.contains_key("posthaste-callback-timeout-ms")
-        || answer.headers.contains_key("posthaste-heartbeat-timeout-ms")
+    context.accept_202_wait || answer.speaks_protocol() || Accepted::is_announced(answer.headers)
 }
 
 /// Lambda and Cloud Run say "overloaded" in other statuses than 429 and 503 too.

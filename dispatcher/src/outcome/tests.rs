@@ -10,6 +10,7 @@ const PROTOCOL: (&str, &str) = ("posthaste-protocol", "1");
 
 /// An endpoint and its answer.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Case {
     status: u16,
     headers: HeaderMap,
@@ -17,6 +18,7 @@ struct Case {
     map: BTreeMap<u16, Meaning>,
     sdk: bool,
     wait: bool,
+    callbacks: bool,
     over_cap: bool,
 }
 
@@ -29,12 +31,25 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>)
 }
 
 impl Case {
-    fn read(&self) -> (Outcome, Verdict) {
+    fn reading(&self) -> (Reading, Verdict) {
         let view =
             AnswerView { status: self.status, headers: &self.headers, body: &self.body, over_cap: self.over_cap };
-        let context =
-            AnswerContext { status_map: &self.map, sdk: self.sdk, accept_202_wait: self.wait, result_cap: RESULT_CAP };
+        let context = AnswerContext {
+            status_map: &self.map,
+            sdk: self.sdk,
+            accept_202_wait: self.wait,
+            callbacks: self.callbacks,
+            result_cap: RESULT_CAP,
+        };
         classify(&view, &context)
+    }
+
+    /// Of an answer that ends its run.
+    fn read(&self) -> (Outcome, Verdict) {
+        match self.reading() {
+            (Reading::Ended(outcome), verdict) => (outcome, verdict),
+            (other, _) => panic!("{other:?} is no end"),
+        }
     }
 
     /// Outcome as a word, error code or result, verdict.
@@ -118,7 +133,39 @@ fn a_result_over_one_mebibyte_is_dead() {
 }
 
 #[test]
-fn a_202_that_promises_a_callback_is_dead_until_there_is_a_gateway() {
+fn a_202_that_promises_a_callback_waits_for_it() {
+    let timeout = ("posthaste-callback-timeout-ms", "1000");
+    let heartbeat = ("posthaste-heartbeat-timeout-ms", "2000");
+    let both = Accepted { callback_timeout_ms: Some(1000), heartbeat_timeout_ms: Some(2000) };
+    for (case, accepted) in [
+        (answer(202, &[PROTOCOL], ""), Accepted::default()),
+        (answer(202, &[JSON], "{}"), Accepted::default()),
+        (answer(202, &[timeout, heartbeat], ""), both),
+    ] {
+        let case = Case { callbacks: true, wait: case.headers.contains_key("content-type"), ..case };
+        assert_eq!(case.reading(), (Reading::Accepted(Ok(accepted)), Verdict::Success));
+    }
+    let unreadable = Case { callbacks: true, ..answer(202, &[("posthaste-heartbeat-timeout-ms", "1h")], "") };
+    let (Reading::Accepted(Err(error)), Verdict::Success) = unreadable.reading() else {
+        panic!("it waits all the same")
+    };
+    assert!(error.to_string().contains("heartbeat"), "{error}");
+}
+
+#[test]
+fn a_202_that_promises_nothing_or_is_mapped_ends_its_run_also_where_functions_call_back() {
+    let callbacks = |case| Case { callbacks: true, ..case };
+    assert_reads(&callbacks(answer(202, &[JSON], "{}")), "completed", "{}", Verdict::Success);
+    let mapped = Case { wait: true, map: BTreeMap::from([(202, Meaning::Complete)]), ..answer(202, &[], "") };
+    assert_reads(&callbacks(mapped), "completed", "", Verdict::Success);
+    let sdk = Case { sdk: true, wait: true, ..answer(202, &[], "") };
+    assert_reads(&callbacks(sdk), "misconfigured", "not_sdk", Verdict::Misconfigured);
+    let said = answer(202, &[PROTOCOL, ("posthaste-outcome", "fail")], "");
+    assert_reads(&callbacks(said), "gave_up", "http_202", Verdict::Neutral);
+}
+
+#[test]
+fn a_202_that_promises_a_callback_is_dead_where_nothing_takes_callbacks() {
     let timeout = ("posthaste-callback-timeout-ms", "1000");
     let heartbeat = ("posthaste-heartbeat-timeout-ms", "1000");
     for promise in [PROTOCOL, timeout, heartbeat] {
