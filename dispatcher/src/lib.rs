@@ -16,7 +16,6 @@ mod context;
 mod deadlines;
 pub mod egress;
 mod ending;
-pub mod excerpt;
 mod leases;
 mod listener;
 mod metrics;

@@ -151,11 +151,12 @@ fn end(held: &HeldRun, callback: &CallbackEnd, retry: RetryPolicy, jitter: f64) 
 }
 
 /// The state of a job right after a callback ended its run so.
-fn state_after(outcome: &str) -> State {
+pub(crate) fn state_after(outcome: &str) -> State {
     match outcome {
         "completed" => State::Completed,
         "cancelled" => State::Cancelled,
         "dead" => State::Dead,
+        "suspended" => State::Available,
         _ => State::Scheduled,
     }
 }
@@ -183,7 +184,8 @@ async fn verdicts(
     Ok(which.iter().zip(told).map(|(&n, (told, state))| (n, told, state)).collect())
 }
 
-async fn told(
+/// What these calls, each with its action and digest, are told, and the states of their jobs. `None` as in [`verdicts`].
+pub(crate) async fn told(
     connection: &mut PgConnection,
     marks: &[(RunRef, &str, Vec<u8>)],
 ) -> Result<Vec<(Option<Told>, State)>, EngineError> {

@@ -11,7 +11,7 @@
 //! | [`endpoint`] | an endpoint as written and read | [`dispatch`], [`gateway_url`] | the POST to the function |
 //! | [`accepted`], [`suspend`], [`steps`] | what a function answers with a 202 | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
 //! | [`callback`], [`action`], [`token`] | what it says later, and by what right | [`problem`] | what went wrong, RFC 9457 |
-//! | [`inbound`], [`cel`] | webhooks of third parties | | |
+//! | [`inbound`], [`cel`] | webhooks of third parties | [`excerpt`] | what is kept of the words of strangers |
 //! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
@@ -36,6 +36,8 @@ pub mod cel;
 pub mod dispatch;
 // Endpoints as written and as read back.
 pub mod endpoint;
+// What may be kept of the text of strangers.
+pub mod excerpt;
 // The gateway's public URLs.
 pub mod gateway_url;
 // Header names and values that endpoints and jobs may set.

@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderMap;
 use posthaste_engine::lifecycle::{Outcome, RunError};
-use posthaste_protocol::accepted::{Accepted, InvalidTimeout};
+use posthaste_protocol::{
+    accepted::{Accepted, InvalidTimeout},
+    excerpt,
+};
 
 pub use meaning::Meaning;
 pub use send::{OnUnknown, from_send_error, unknown};
@@ -176,7 +179,7 @@ fn said(answer: &AnswerView<'_>) -> Said {
         b"cancel" => Said::Meaning(Meaning::Cancel),
         b"snooze" => Said::Meaning(Meaning::Snooze),
         b"suspend" => Said::Suspend,
-        _ => Said::Unknown(crate::excerpt::clean(word, 64)),
+        _ => Said::Unknown(excerpt::clean(word, 64)),
     }
 }
 

@@ -337,7 +337,7 @@ fn the_message_of_an_error_is_found_cleaned_and_bounded() {
         assert_eq!(answer(500, &[], body).error().message, message, "{body}");
     }
     let long = answer(500, &[], vec![b'e'; 1 << 20]).error().message;
-    assert_eq!(long.len(), crate::excerpt::ERROR_BYTES);
+    assert_eq!(long.len(), posthaste_protocol::excerpt::ERROR_BYTES);
     let deep = answer(500, &[JSON], format!("{{\"a\":{}", "[".repeat(10_000)));
     assert_eq!(deep.error().code, "http_500");
     assert!(answer(302, &[], "").error().message.contains("never followed"));
