@@ -9,6 +9,7 @@ use posthaste_engine::{
     floor::Scan,
     held::RunRef,
     lifecycle::Outcome,
+    resume::{Signal, Signalled, resume},
     retry::RetryPolicy,
     session::Role,
 };
@@ -50,13 +51,25 @@ fn retry(_scan: Scan) -> RetryPolicy {
     RETRY
 }
 
-/// Calls back with the token of this request.
-pub async fn call_back(db: &TestDb, request: &Request, action: Action, outcome: Outcome) -> Told {
+/// The run that the token of this request names.
+fn run_of(request: &Request) -> RunRef {
     let claims = claims(request);
     let lease = Lease { lease_id: claims.lease_id, nonce: Uuid::from_bytes(claims.nonce) };
-    let run = RunRef { lease, job_id: claims.job_id.0, run_lease: claims.run_lease };
+    RunRef { lease, job_id: claims.job_id.0, run_lease: claims.run_lease }
+}
+
+/// Wakes the function of this request with this payload.
+pub async fn wake(db: &TestDb, request: &Request, payload: &str) -> Signalled {
     let mut connection = db.connect(Role::Settle).await;
-    let callback = CallbackEnd { run, outcome, action, digest: [1; 16] };
+    let (payload, via) = (Some(payload.to_owned()), "callback".to_owned());
+    let signal = Signal { run: run_of(request), wait: None, payload, digest: [2; 16], via };
+    resume(&mut connection, &[signal]).await.expect("a signal").remove(0)
+}
+
+/// Calls back with the token of this request.
+pub async fn call_back(db: &TestDb, request: &Request, action: Action, outcome: Outcome) -> Told {
+    let mut connection = db.connect(Role::Settle).await;
+    let callback = CallbackEnd { run: run_of(request), outcome, action, digest: [1; 16] };
     finish(&mut connection, &[callback], &retry, 0.0).await.expect("a callback").remove(0)
 }
 
@@ -149,6 +162,6 @@ async fn progress_goes_with_the_next_attempt() {
     let told = |n: usize| requests[n].json()["progress"].clone();
     // A first run cannot have reported anything.
     assert_eq!(told(0), json!(null));
-    assert_eq!((&told(1)["percent"], &told(1)["message"]), (&json!(40.0), &json!("half")));
+    assert_eq!((&told(1)["percent"], &told(1)["message"]), (&json!(40), &json!("half")));
     dispatcher.stop().await;
 }
