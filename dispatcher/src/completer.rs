@@ -143,26 +143,28 @@ impl Completer {
 
     /// Writes a batch of one kind once.
     async fn issue(&self, session: &mut Session, batch: &[Told], drained: &[i64]) -> Result<Vec<Fate>, EngineError> {
-        let sent = Instant::now();
-        let metrics = &self.context.metrics;
-        let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
-        if !parks.is_empty() {
-            let result = session.call(async |c| park(c, &parks, drained).await).await;
-            metrics.statement("park", sent.elapsed(), result.is_ok());
-            return Ok(result?.into_iter().map(Fate::Parked).collect());
-        }
-        let suspends: Vec<Suspend> = batch.iter().filter_map(|one| one.suspend().cloned()).collect();
-        if !suspends.is_empty() {
-            let result = session.call(async |c| suspend(c, &suspends, drained).await).await;
-            metrics.statement("suspend", sent.elapsed(), result.is_ok());
-            return Ok(result?.into_iter().map(Fate::Suspended).collect());
-        }
-        let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
-        let result = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
-        metrics.statement("finalize", sent.elapsed(), result.is_ok());
-        #[expect(clippy::cast_precision_loss, reason = "at most 500")]
-        metrics.finalize_batch.observe(ends.len() as f64);
-        Ok(result?.into_iter().map(Fate::Settled).collect())
+        let (sent, metrics) = (Instant::now(), &self.context.metrics);
+        let (statement, result) = match batch.first().map_or(Kind::End, Told::kind) {
+            Kind::End => {
+                #[expect(clippy::cast_precision_loss, reason = "at most 500")]
+                metrics.finalize_batch.observe(batch.len() as f64);
+                let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
+                let settled = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
+                ("finalize", settled.map(|all| all.into_iter().map(Fate::Settled).collect()))
+            }
+            Kind::Park => {
+                let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
+                let parked = session.call(async |c| park(c, &parks, drained).await).await;
+                ("park", parked.map(|all| all.into_iter().map(Fate::Parked).collect()))
+            }
+            Kind::Suspend => {
+                let suspends: Vec<Suspend> = batch.iter().filter_map(|one| one.suspend().cloned()).collect();
+                let suspended = session.call(async |c| suspend(c, &suspends, drained).await).await;
+                ("suspend", suspended.map(|all| all.into_iter().map(Fate::Suspended).collect()))
+            }
+        };
+        metrics.statement(statement, sent.elapsed(), result.is_ok());
+        result
     }
 
     /// One lock, value or row of the batch is at fault: halves it until the guilty run stands alone.
@@ -279,15 +281,12 @@ impl Completer {
         }
         let pairs: Vec<(Told, Fate)> = batch.drain(..).zip(fates.drain(..)).collect();
         for (mut one, fate) in pairs {
-            match (refusal(fate), one.suspend()) {
-                (Some(error), Some(suspend)) => {
-                    one.word = Word::End(failed(&self.context, &suspend.run, error));
-                    self.aside.push(one);
-                }
-                _ => {
-                    batch.push(one);
-                    fates.push(fate);
-                }
+            if let (Some(error), Some(suspend)) = (refusal(fate), one.suspend()) {
+                one.word = Word::End(failed(&self.context, &suspend.run, error));
+                self.aside.push(one);
+            } else {
+                batch.push(one);
+                fates.push(fate);
             }
         }
     }
