@@ -96,10 +96,10 @@ async fn execute(
 
 /// A run that goes on, and what was stored before.
 struct Found {
-    kept: bool,
-    too_large: bool,
+    /// `kept`, `conflict`, `too_large` or `overtaken`: another one was stored since the statement began to look.
+    verdict: String,
     seq: u32,
-    /// The steps before; none unless `seq` is not what was given.
+    /// The steps; only of a conflict.
     steps: Option<String>,
     waits: bool,
     cancel_requested: bool,
@@ -108,8 +108,7 @@ struct Found {
 impl Found {
     fn read(row: &PgRow) -> Result<Self, EngineError> {
         Ok(Self {
-            kept: row.try_get("kept")?,
-            too_large: row.try_get("too_large")?,
+            verdict: row.try_get("verdict")?,
             seq: u32::try_from(row.try_get::<i64, _>("seq")?).unwrap_or(u32::MAX),
             steps: row.try_get("steps")?,
             waits: row.try_get("waits")?,
@@ -117,21 +116,20 @@ impl Found {
         })
     }
 
-    /// `None`: another one was stored since the statement began to look.
+    /// `None`: to be tried again.
     fn judge(self, given: &Checkpoint) -> Option<Checkpointed> {
         let kept = |seq| Checkpointed::Kept { seq, waits: self.waits, cancel_requested: self.cancel_requested };
-        if self.kept {
-            return Some(kept(self.seq.saturating_add(1)));
-        }
-        match given.seq {
-            Some(seq) if seq != self.seq => {
+        match self.verdict.as_str() {
+            "kept" => Some(kept(self.seq.saturating_add(1))),
+            "too_large" => Some(Checkpointed::TooLarge),
+            "conflict" => {
                 let steps = self.steps.unwrap_or_else(|| "{}".to_owned());
-                if seq.checked_add(1) == Some(self.seq) && holds(&steps, given.steps.get()) {
+                let last = given.seq.and_then(|seq| seq.checked_add(1)) == Some(self.seq);
+                if last && holds(&steps, given.steps.get()) {
                     return Some(kept(self.seq));
                 }
                 Some(Checkpointed::Conflict { seq: self.seq, steps })
             }
-            _ if self.too_large => Some(Checkpointed::TooLarge),
             _ => None,
         }
     }

@@ -261,21 +261,6 @@ pub fn rescue(spent: Spent, policy: &Policy, fail: bool, jitter: f64) -> Transit
     counted_as(Recorded::Rescued, error, spent, policy, jitter)
 }
 
-/// What becomes of a suspended run whose function is woken: the same attempt goes on in a new run, at once.
-pub fn wake(spent: Spent) -> Transition {
-    Transition {
-        recorded: Recorded::Suspended,
-        next: Next::Again {
-            delay: Duration::ZERO,
-            failures: spent.failures,
-            uncounted: spent.uncounted,
-            snoozing: spent.snoozing,
-        },
-        result: None,
-        error: None,
-    }
-}
-
 /// A failure with a word of its own, unless it was the last one.
 fn counted_as(recorded: Recorded, error: RunError, spent: Spent, policy: &Policy, jitter: f64) -> Transition {
     let mut transition = counted(error, None, spent, policy, jitter);

@@ -10,7 +10,7 @@ use crate::{
     floor::Scan,
     lifecycle::{self, Outcome, Policy, wait::TimeOut},
     retry::RetryPolicy,
-    wake::{Clock, Locked, advance, read_need, read_run},
+    wake::{Clock, Locked, advance, read_run, read_suspended},
 };
 
 /// What a sweep of the deadlines did.
@@ -61,30 +61,21 @@ impl Sweep<'_> {
             .fetch_all(&mut *tx)
             .await?;
         let mut ends = Vec::with_capacity(rows.len());
-        let mut suspended = Vec::new();
+        let mut locked = Vec::new();
         let mut over = Vec::with_capacity(rows.len());
         for row in &rows {
             over.push(row.try_get::<i64, _>("job_id")?);
-            match self.locked(row)? {
-                Some(locked) => suspended.push(locked),
+            match suspended(row)? {
+                Some(run) => locked.push(run),
                 None => ends.extend(self.end(row)?),
             }
         }
-        let advanced = advance(&mut tx, &suspended, Vec::new(), Clock::At(self.due)).await?;
+        let advanced = advance(&mut tx, &locked, Vec::new(), Clock::At(self.due)).await?;
         let runs = if ends.is_empty() { 0 } else { finalize_any(&mut tx, &ends, EndedBy::Maintenance).await?.len() };
         over.retain(|job| !advanced.waiting.contains(job));
         sqlx::query(include_str!("sql/over.sql")).bind(&over).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(TimedOut { runs, woken: advanced.woken, rows: rows.len() })
-    }
-
-    /// This run, if it is suspended and goes on.
-    fn locked(&self, row: &PgRow) -> Result<Option<Locked>, EngineError> {
-        let Some(need) = read_need(row)? else { return Ok(None) };
-        if !goes_on(row)? || row.try_get("at_hard_end")? {
-            return Ok(None);
-        }
-        Ok(Some(Locked { held: read_run(row)?, need }))
     }
 
     /// The end of this run; `None` when it has ended, or its job is past its retention.
@@ -137,4 +128,12 @@ impl Sweep<'_> {
 fn goes_on(row: &PgRow) -> Result<bool, EngineError> {
     let live: Option<i32> = row.try_get("live")?;
     Ok(live.is_some() && row.try_get::<Option<i16>, _>("max_attempts")?.is_some())
+}
+
+/// This run, if it is suspended and not past its hard end.
+fn suspended(row: &PgRow) -> Result<Option<Locked>, EngineError> {
+    if !goes_on(row)? || row.try_get("at_hard_end")? {
+        return Ok(None);
+    }
+    read_suspended(row)
 }

@@ -15,10 +15,7 @@ use crate::{
     claim::Lease,
     finalize::{CallbackMark, EndedBy, RunEnd, finalize_any},
     held::{HeldRun, RunRef, read},
-    lifecycle::{
-        self,
-        suspended::{Fate, Suspended, Taken, Verdict, Wait},
-    },
+    lifecycle::suspended::{self, Fate, Suspended, Taken, Verdict, Wait},
 };
 
 /// A suspended run whose row in `waiting` the transaction holds.
@@ -26,6 +23,8 @@ use crate::{
 pub(crate) struct Locked {
     pub held: HeldRun,
     pub need: usize,
+    /// How often the function of its job was woken before.
+    pub resumes: u32,
 }
 
 /// A signal for a run.
@@ -63,19 +62,21 @@ pub(crate) struct Advanced {
 /// Locks those of these runs that are suspended and go on, in the order of their jobs.
 pub(crate) async fn lock(tx: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Locked>, EngineError> {
     let rows = sqlx::query(include_str!("sql/suspended.sql")).bind(jobs).fetch_all(tx).await?;
-    let locked = rows.iter().map(|row| Ok(Locked { held: read_run(row)?, need: read_need(row)?.unwrap_or(1) }));
-    locked.collect()
+    rows.iter().filter_map(|row| read_suspended(row).transpose()).collect()
 }
 
-/// Reads the columns that `suspended.sql` and `timed_out.sql` share.
+/// Reads the columns that `suspended.sql` and `timed_out.sql` share; `None` for a run that is not suspended.
+pub(crate) fn read_suspended(row: &PgRow) -> Result<Option<Locked>, EngineError> {
+    let Some(need) = row.try_get::<Option<i16>, _>("need")? else { return Ok(None) };
+    let resumes: i32 = row.try_get("resumes")?;
+    let need = usize::try_from(need).unwrap_or(1);
+    Ok(Some(Locked { held: read_run(row)?, need, resumes: u32::try_from(resumes).unwrap_or(0) }))
+}
+
+/// As [`read_suspended`], whether it is suspended or not.
 pub(crate) fn read_run(row: &PgRow) -> Result<HeldRun, EngineError> {
     let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
     read(row, RunRef { lease, job_id: row.try_get("job_id")?, run_lease: row.try_get("run_lease")? })
-}
-
-/// How many waits wake the run; `None` for one that is not suspended.
-pub(crate) fn read_need(row: &PgRow) -> Result<Option<usize>, EngineError> {
-    Ok(row.try_get::<Option<i16>, _>("need")?.map(|need| usize::try_from(need).unwrap_or(1)))
 }
 
 /// Looks at these jobs, in a transaction of its own: at what came early, the time, and other jobs. Returns the signals from
@@ -129,7 +130,7 @@ pub(crate) async fn advance(
     }
     marks.write(tx, &runs).await?;
     let ended = wake(tx, locked, &runs).await?;
-    let stays = |run: &Run| run.state.verdict() == Verdict::Stay;
+    let stays = |run: &Advancing| run.state.verdict() == Verdict::Stay;
     advanced.woken = ended.len();
     advanced.waiting = runs.iter().filter(|(_, run)| stays(run)).map(|(job, _)| *job).collect();
     stay(tx, &advanced.waiting, clock).await?;
@@ -143,12 +144,14 @@ pub(crate) async fn advance(
         signal.inbox.filter(|_| matches!(answer, Some(Answer::Applied(_) | Answer::Duplicate)))
     };
     let taken: Vec<i64> = advanced.answers.iter().filter_map(taken).collect();
-    sqlx::query("delete from posthaste.inbox where inbox_id = any ($1)").bind(taken).execute(tx).await?;
+    if !taken.is_empty() {
+        sqlx::query("delete from posthaste.inbox where inbox_id = any ($1)").bind(taken).execute(tx).await?;
+    }
     Ok(advanced)
 }
 
 /// A suspended run while it advances.
-struct Run {
+struct Advancing {
     run_lease: i64,
     state: Suspended,
     /// The digest of the signal that woke it.
@@ -156,7 +159,7 @@ struct Run {
 }
 
 /// Gives one signal to its run.
-fn give(runs: &mut HashMap<i64, Run>, signal: Came, marks: &mut Marks) -> (Came, Option<Answer>) {
+fn give(runs: &mut HashMap<i64, Advancing>, signal: Came, marks: &mut Marks) -> (Came, Option<Answer>) {
     let Some(run) = runs.get_mut(&signal.job_id) else { return (signal, None) };
     if run.state.verdict() != Verdict::Stay {
         return (signal, None);
@@ -176,11 +179,11 @@ fn give(runs: &mut HashMap<i64, Run>, signal: Came, marks: &mut Marks) -> (Came,
 }
 
 /// The waits of these runs, by job.
-async fn load(tx: &mut PgConnection, locked: &[Locked], clock: Clock) -> Result<HashMap<i64, Run>, EngineError> {
-    let mut runs: HashMap<i64, Run> = HashMap::with_capacity(locked.len());
-    for Locked { held, need } in locked {
+async fn load(tx: &mut PgConnection, locked: &[Locked], clock: Clock) -> Result<HashMap<i64, Advancing>, EngineError> {
+    let mut runs: HashMap<i64, Advancing> = HashMap::with_capacity(locked.len());
+    for Locked { held, need, .. } in locked {
         let run_lease = held.run.run_lease;
-        runs.insert(held.run.job_id, Run { run_lease, state: Suspended::new(*need, Vec::new()), woken_by: None });
+        runs.insert(held.run.job_id, Advancing { run_lease, state: Suspended::new(*need, Vec::new()), woken_by: None });
     }
     let (looks, due) = match clock {
         Clock::Stopped => (false, None),
@@ -243,14 +246,14 @@ async fn early(tx: &mut PgConnection, locked: &[Locked]) -> Result<Vec<Came>, En
 async fn wake(
     tx: &mut PgConnection,
     locked: &[Locked],
-    runs: &HashMap<i64, Run>,
+    runs: &HashMap<i64, Advancing>,
 ) -> Result<HashMap<i64, State>, EngineError> {
     let mut ended = HashMap::new();
     let mut ends: [Vec<RunEnd>; 2] = Default::default();
-    for Locked { held, .. } in locked {
+    for Locked { held, resumes, .. } in locked {
         let Some(run) = runs.get(&held.run.job_id).filter(|run| run.state.verdict() != Verdict::Stay) else { continue };
         let callback = run.woken_by.map(|digest| CallbackMark { action: Action::Resume, digest });
-        let end = RunEnd { callback, ..held.end(lifecycle::wake(held.spent), Some("responded")) };
+        let end = RunEnd { callback, ..held.end(suspended::wake(held.spent, *resumes), Some("responded")) };
         ends[usize::from(callback.is_some())].push(end);
     }
     for (ends, by) in ends.iter().zip([EndedBy::Maintenance, EndedBy::Callback]) {
@@ -260,7 +263,7 @@ async fn wake(
             }
         }
     }
-    let mut woken: Vec<(i64, &Run)> = runs
+    let mut woken: Vec<(i64, &Advancing)> = runs
         .iter()
         .filter(|(job, _)| ended.get(*job) == Some(&State::Available))
         .map(|(job, run)| (*job, run))
@@ -271,11 +274,11 @@ async fn wake(
 }
 
 /// Takes away what these runs waited for, and keeps what came for the next run of each job.
-async fn go_on(tx: &mut PgConnection, woken: &[(i64, &Run)]) -> Result<(), EngineError> {
+async fn go_on(tx: &mut PgConnection, woken: &[(i64, &Advancing)]) -> Result<(), EngineError> {
     if woken.is_empty() {
         return Ok(());
     }
-    let by = |run: &Run| match run.state.verdict() {
+    let by = |run: &Advancing| match run.state.verdict() {
         Verdict::Wake { by, timed_out } => (run.state.waits.get(by).map_or(0, |wait| wait.n), timed_out),
         Verdict::Stay => (0, false),
     };
@@ -320,7 +323,7 @@ impl Marks {
         self.payloads.push(payload);
     }
 
-    async fn write(self, tx: &mut PgConnection, runs: &HashMap<i64, Run>) -> Result<(), EngineError> {
+    async fn write(self, tx: &mut PgConnection, runs: &HashMap<i64, Advancing>) -> Result<(), EngineError> {
         if self.job_ids.is_empty() {
             return Ok(());
         }

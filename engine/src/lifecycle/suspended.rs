@@ -1,6 +1,14 @@
 //! Suspended: what has come for a function that waits, and when that is enough to wake it.
 
+use std::time::Duration;
+
 use posthaste_protocol::{callback::Digest, suspend::WaitKind};
+
+use super::{Next, Recorded, RunError, Spent, Transition, dead};
+
+/// How often a function may be woken before its job is dead as `churning`: one that suspends itself for what has come
+/// already would go round for ever.
+pub const MAX_RESUMES: u32 = 100_000;
 
 /// A suspended run: its waits in the order given, and how many of them wake its function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +134,22 @@ impl Suspended {
     }
 }
 
+/// What becomes of a suspended run whose function is woken: the same attempt goes on in a new run, at once. `resumes` tells
+/// how often the function was woken before.
+pub fn wake(spent: Spent, resumes: u32) -> Transition {
+    if resumes >= MAX_RESUMES {
+        let message = format!("the function was woken {MAX_RESUMES} times");
+        return dead("churning".into(), RunError::new("churning", message));
+    }
+    let Spent { failures, uncounted, snoozing, .. } = spent;
+    Transition {
+        recorded: Recorded::Suspended,
+        next: Next::Again { delay: Duration::ZERO, failures, uncounted, snoozing },
+        result: None,
+        error: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +215,14 @@ mod tests {
         run.waits[1].passed = true;
         assert_eq!(run.signal(None, [1; 16]), Taken::Met(0));
         assert_eq!((run.look(), run.verdict()), (vec![], Verdict::Wake { by: 0, timed_out: false }));
+    }
+
+    #[test]
+    fn a_wake_goes_on_at_once_with_what_was_used_up_until_there_were_too_many() {
+        let spent = Spent { failures: 3, uncounted: 2, uncounted_for: Duration::from_secs(5), snoozing: true };
+        let woken = wake(spent, MAX_RESUMES - 1);
+        assert_eq!(woken.recorded, Recorded::Suspended);
+        assert_eq!(woken.next, Next::Again { delay: Duration::ZERO, failures: 3, uncounted: 2, snoozing: true });
+        assert_eq!(wake(spent, MAX_RESUMES).next, Next::Dead { reason: "churning".into() });
     }
 }

@@ -52,8 +52,12 @@ kept as (
 select
   s.job_id,
   s.waits,
-  k.job_id is not null as kept,
-  coalesce(octet_length(m.steps) > $7, false) as too_large,
+  case
+    when k.job_id is not null then 'kept'
+    when m.job_id is null then 'conflict'
+    when octet_length(m.steps) > $7 then 'too_large'
+    else 'overtaken'
+  end as verdict,
   s.seq,
   case when m.job_id is null then s.old::text end as steps,
   exists (select from posthaste.cancel_request c where c.job_id = s.job_id) as cancel_requested

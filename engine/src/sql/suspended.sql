@@ -18,6 +18,7 @@ select
   w.body_us,
   true as waits,
   exists (select from posthaste.cancel_request c where c.job_id = w.job_id) as cancel_requested,
+  coalesce((select c.resumes from posthaste.continuation c where c.job_id = w.job_id), 0) as resumes,
   w.need
 from posthaste.waiting w
 join posthaste.job j on j.job_id = w.job_id

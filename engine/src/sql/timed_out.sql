@@ -31,6 +31,7 @@ select
   exists (select from posthaste.cancel_request c where c.job_id = d.job_id) as cancel_requested,
   -- A suspended run is looked at by its deadline, until its hard end.
   case when d.need is null then d.deadline_at >= d.hard_at else d.hard_at <= coalesce($2, now()) end as at_hard_end,
+  coalesce((select c.resumes from posthaste.continuation c where c.job_id = d.job_id), 0) as resumes,
   d.need,
   d.heartbeat_ms is not null as heartbeats
 from due d

@@ -9,10 +9,10 @@ use posthaste_engine::{
     lifecycle::Outcome,
     resume::{Signal, Signalled, resume},
     session::Role,
-    suspend::{Suspend, Suspended, suspend},
+    suspend::{Suspended, suspend},
     time_out::{TimedOut, time_out},
 };
-use posthaste_protocol::{callback::Digest, job::State, suspend::Suspension};
+use posthaste_protocol::{callback::Digest, job::State};
 use posthaste_tests::{
     FakeDispatcher, HOUR, TestDb, failed,
     sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, number, run, state, text},
@@ -39,15 +39,8 @@ pub fn reference(claimed: &ClaimedRun) -> RunRef {
     RunRef { lease: claimed.lease, job_id: claimed.job_id, run_lease: claimed.run_lease }
 }
 
-/// The run, suspended by this answer; its waits have an hour, it has a day.
-pub fn answered(claimed: &ClaimedRun, body: &str) -> Suspend {
-    let run = FakeDispatcher::accepted(claimed).run;
-    let suspension = Suspension::parse(body).unwrap();
-    Suspend { run, suspension, max_run: HOUR.max_run, default_timeout: HOUR.callback }
-}
-
 pub async fn suspend_one(connection: &mut PgConnection, claimed: &ClaimedRun, body: &str) -> Suspended {
-    suspend(connection, &[answered(claimed, body)], &[claimed.lease.lease_id]).await.unwrap().remove(0)
+    suspend(connection, &[FakeDispatcher::suspended(claimed, body)], &[claimed.lease.lease_id]).await.unwrap().remove(0)
 }
 
 pub fn signal(claimed: &ClaimedRun, wait: Option<&str>, payload: &str, digest: u8) -> Signal {
@@ -72,8 +65,8 @@ async fn sweep(connection: &mut PgConnection, seconds: f64) -> TimedOut {
 const APPLIED: Signalled = Signalled::Applied { state: State::Available };
 const KEPT: Signalled = Signalled::Applied { state: State::Waiting };
 
-fn resumed(name: &str, payload: Option<&str>, timed_out: bool) -> Option<Resumed> {
-    Some(Resumed { name: name.to_owned(), payload: payload.map(str::to_owned), timed_out })
+fn resumed(name: &str, payload: Option<&str>, timed_out: bool) -> Resumed {
+    Resumed { name: name.to_owned(), payload: payload.map(str::to_owned), timed_out }
 }
 
 /// Nothing is left of any wait.
@@ -98,7 +91,7 @@ async fn a_signal_wakes_the_function_on_the_same_attempt_with_what_it_brought() 
     assert_no_waits(&mut connection).await;
     let next = dispatcher.claim_one().await;
     assert_eq!((next.run_lease, next.attempt(), next.resumes), (2, 1, 1));
-    assert_eq!(next.resume, resumed("paid", Some(r#"{"ok" : 1}"#), false));
+    assert_eq!(next.resume, Some(resumed("paid", Some(r#"{"ok" : 1}"#), false)));
     assert_eq!(next.steps.as_deref(), Some(r#"{"a":{"n" : 1}}"#));
 }
 
@@ -113,11 +106,11 @@ async fn a_failed_attempt_is_retried_with_the_same_resume_and_the_next_wake_repl
     posthaste_engine::promote::promote(&mut connection, 1, due).await.unwrap();
 
     let third = dispatcher.claim_one().await;
-    assert_eq!((third.attempt(), third.resumes, &third.resume), (2, 1, &resumed("paid", Some("1"), false)));
+    assert_eq!((third.attempt(), third.resumes, &third.resume), (2, 1, &Some(resumed("paid", Some("1"), false))));
     suspend_one(&mut connection, &third, r#"{"wait": {"name": "next", "for": "callback"}}"#).await;
     send(&mut connection, signal(&third, None, "2", 2)).await;
     let fourth = dispatcher.claim_one().await;
-    assert_eq!((fourth.attempt(), fourth.resumes, &fourth.resume), (2, 2, &resumed("next", Some("2"), false)));
+    assert_eq!((fourth.attempt(), fourth.resumes, &fourth.resume), (2, 2, &Some(resumed("next", Some("2"), false))));
     dispatcher.finish(&fourth, Outcome::Completed { result: None }).await;
     let ends = ["1:suspended", "2:retried", "3:suspended", "4:completed"];
     assert_eq!(attempts(&mut connection, claimed.job_id).await, ends);
@@ -134,7 +127,7 @@ async fn the_signal_that_meets_the_last_wait_that_is_needed_wakes() {
     assert_eq!(send(&mut connection, signal(&claimed, None, "null", 2)).await, APPLIED);
 
     let next = dispatcher.claim_one().await;
-    assert_eq!(next.resume, resumed("a", Some(r#"{"a":null,"b":{"n": 1}}"#), false));
+    assert_eq!(next.resume, Some(resumed("a", Some(r#"{"a":null,"b":{"n": 1}}"#), false)));
     let again = send(&mut connection, signal(&claimed, None, "null", 2)).await;
     assert_eq!(again, Signalled::Duplicate { state: State::Available });
     assert_no_waits(&mut connection).await;
@@ -146,7 +139,7 @@ async fn a_timer_wakes_by_its_time_and_nothing_times_out() {
     suspend_one(&mut connection, &claimed, TIMER).await;
     assert_eq!(sweep(&mut connection, 59.0).await, TimedOut::default());
     assert_eq!(sweep(&mut connection, 61.0).await, TimedOut { runs: 0, woken: 1, rows: 1 });
-    assert_eq!(dispatcher.claim_one().await.resume, resumed("soon", None, false));
+    assert_eq!(dispatcher.claim_one().await.resume, Some(resumed("soon", None, false)));
     assert_no_waits(&mut connection).await;
 }
 
@@ -155,7 +148,7 @@ async fn a_timer_whose_time_is_past_wakes_at_once() {
     let (_db, mut connection, mut dispatcher, claimed) = setup().await;
     let body = r#"{"wait": {"name": "then", "for": "timer", "until": "2001-01-01T00:00:00Z"}}"#;
     assert_eq!(suspend_one(&mut connection, &claimed, body).await, Suspended::Waits);
-    assert_eq!(dispatcher.claim_one().await.resume, resumed("then", None, false));
+    assert_eq!(dispatcher.claim_one().await.resume, Some(resumed("then", None, false)));
 }
 
 #[tokio::test]
@@ -169,7 +162,7 @@ async fn a_wait_that_times_out_wakes_when_too_few_are_left() {
 
     assert_eq!(sweep(&mut connection, 3601.0).await, TimedOut { runs: 0, woken: 1, rows: 1 });
 
-    assert_eq!(dispatcher.claim_one().await.resume, resumed("b", Some(r#"{"a":1}"#), true));
+    assert_eq!(dispatcher.claim_one().await.resume, Some(resumed("b", Some(r#"{"a":1}"#), true)));
     assert_no_waits(&mut connection).await;
 }
 
@@ -194,7 +187,8 @@ async fn jobs_wake_when_enough_of_them_have_ended() {
     assert!(number(&mut connection, looks).await <= 1);
 
     let others = dispatcher.claim_any(2).await;
-    dispatcher.finish(&others[0], Outcome::Completed { result: Some(r#"{"n" : 1}"#.to_owned()) }).await;
+    let result = Some(r#"{"n" : 1}"#.to_owned());
+    dispatcher.settle(&[FakeDispatcher::end(&others[0], Outcome::Completed { result })]).await;
     assert_eq!(sweep(&mut connection, 2.0).await.woken, 0);
     cancel(&mut connection, second, true).await;
     assert_eq!(sweep(&mut connection, 4.0).await.woken, 1);
@@ -257,10 +251,13 @@ async fn steps_that_are_refused_leave_the_run_as_it_was_and_others_of_the_batch_
     let (_db, mut connection, mut dispatcher, claimed) = setup().await;
     enqueue(&mut connection, "'k'").await;
     let other = dispatcher.claim_one().await;
-    let stale = answered(&claimed, r#"{"wait": {"name": "w", "for": "callback"}, "steps": {"a": 1}, "seq": 7}"#);
+    let stale = FakeDispatcher::suspended(
+        &claimed,
+        r#"{"wait": {"name": "w", "for": "callback"}, "steps": {"a": 1}, "seq": 7}"#,
+    );
     let leases = [claimed.lease.lease_id, other.lease.lease_id];
 
-    let told = suspend(&mut connection, &[stale, answered(&other, ONE)], &leases).await.unwrap();
+    let told = suspend(&mut connection, &[stale, FakeDispatcher::suspended(&other, ONE)], &leases).await.unwrap();
 
     assert_eq!(told, [Suspended::StepsConflict { seq: 0 }, Suspended::Waits]);
     assert_eq!(state(&mut connection, claimed.job_id).await, "running");
@@ -317,4 +314,29 @@ async fn a_run_that_its_heartbeat_parked_is_suspended_all_the_same() {
     extend(&mut connection, &[beat]).await.unwrap();
     assert_eq!(suspend_one(&mut connection, &claimed, ONE).await, Suspended::Waits);
     assert_eq!(send(&mut connection, signal(&claimed, None, "1", 1)).await, APPLIED);
+}
+
+#[tokio::test]
+async fn a_suspended_job_is_shown_as_waiting_and_explained_by_what_it_waits_for() {
+    use posthaste_engine::explain::{Reason, explain};
+    use posthaste_engine::waiting_on::{OpenWait, Stage, look_up};
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    let run = reference(&claimed);
+    let before = look_up(&mut connection, &[run]).await.unwrap().remove(0).unwrap();
+    assert_eq!((before.kind.as_str(), before.attempt, before.stage, before.waits.len()), ("k", 1, Stage::Running, 0));
+    let body = r#"{"waits": [{"name": "paid", "for": "callback", "cel": {"filter": "payload.id == 7"}},
+        {"name": "seen", "for": "callback"}, {"name": "late", "for": "timer", "timeout_ms": 60000}], "need": 2}"#;
+    suspend_one(&mut connection, &claimed, body).await;
+    send(&mut connection, signal(&claimed, Some("seen"), "1", 1)).await;
+
+    let explained = explain(&mut connection, posthaste_protocol::id::JobId(claimed.job_id)).await.unwrap();
+    assert_eq!((explained.state, explained.reason), (State::Waiting, Reason::Suspended));
+    let says = "waits for 2 of callback paid, callback seen (met), timer late, until";
+    assert!(explained.detail.contains(says), "{}", explained.detail);
+    let found = look_up(&mut connection, &[run]).await.unwrap().remove(0).unwrap();
+    let cel = Some(r#"{"filter":"payload.id == 7"}"#.to_owned());
+    assert_eq!(found.stage, Stage::Suspended);
+    assert_eq!(found.waits, [OpenWait { name: "paid".to_owned(), cel, signature: None }]);
+    send(&mut connection, signal(&claimed, None, "1", 2)).await;
+    assert_eq!(look_up(&mut connection, &[run]).await.unwrap(), [None]);
 }

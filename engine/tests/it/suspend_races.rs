@@ -8,7 +8,7 @@ use posthaste_engine::{
     held::held,
     inbox,
     rescue::{LostPolicy, Rescued, rescue, retry_lost},
-    resume::{Signal, Signalled, resume},
+    resume::Signalled,
     session::Role,
     suspend::{Suspended, suspend},
     time_out::{TimedOut, time_out},
@@ -17,12 +17,13 @@ use posthaste_protocol::{action::Action, job::State};
 use posthaste_tests::{
     FakeDispatcher, HOUR, TestDb,
     sql::{assert_each_job_is_in_one_place, attempts, backend, cancel, count, run, start_blocked, state},
+    storm::storm,
 };
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use crate::{
     callback::{callback, policy},
-    suspend::{ONE, TWO_OF_THREE, after, answered, reference, send, setup, signal, suspend_one},
+    suspend::{ONE, TWO_OF_THREE, after, reference, send, setup, signal, suspend_one},
 };
 
 struct Stage {
@@ -77,7 +78,7 @@ async fn a_signal_that_meets_an_open_suspension_is_seen_by_it_or_sees_it() {
         let mut stage = Stage::running().await;
         // The suspension has written its waits and not committed; the signal does not wait for it.
         let mut tx = stage.first.begin().await.unwrap();
-        let body = answered(&stage.claimed, ONE);
+        let body = FakeDispatcher::suspended(&stage.claimed, ONE);
         assert_eq!(suspend(&mut tx, std::slice::from_ref(&body), &[]).await.unwrap(), [Suspended::Waits]);
         let told = send(&mut stage.second, signal(&stage.claimed, None, "1", 1)).await;
         assert_eq!(told, Signalled::Buffered);
@@ -104,6 +105,25 @@ async fn a_signal_that_is_being_kept_while_its_run_suspends_looks_again() {
 
     run(&mut stage.observer, "update posthaste.inbox set look_at = now()").await;
     assert_eq!(inbox::sweep(&mut stage.second, 10).await.unwrap().met, 1);
+    stage.ends_as("available", &["1:suspended"]).await;
+}
+
+#[tokio::test]
+async fn a_signal_that_was_held_up_until_its_run_was_suspended_sees_the_wait() {
+    let mut stage = Stage::running().await;
+    // The same signal is being kept by another gateway, and this one waits for it.
+    let mut tx = stage.first.begin().await.unwrap();
+    let early = signal(&stage.claimed, None, "1", 1);
+    assert_eq!(send(&mut tx, early.clone()).await, Signalled::Buffered);
+    let pid = backend(&mut stage.second).await;
+    let mut second = stage.second;
+    let sending = start_blocked(&mut stage.observer, pid, async move { send(&mut second, early).await }).await;
+    assert_eq!(suspend_one(&mut stage.observer, &stage.claimed, ONE).await, Suspended::Waits);
+    assert_eq!(state(&mut stage.observer, stage.claimed.job_id).await, "waiting");
+    tx.rollback().await.unwrap();
+
+    assert_eq!(sending.await.unwrap(), WOKEN);
+    stage.second = stage.db.connect(Role::Settle).await;
     stage.ends_as("available", &["1:suspended"]).await;
 }
 
@@ -258,7 +278,7 @@ async fn a_rescue_that_meets_a_suspension_passes_the_lease_by() {
     for commits in [true, false] {
         let mut stage = Stage::running().await;
         let mut tx = stage.first.begin().await.unwrap();
-        suspend(&mut tx, &[answered(&stage.claimed, ONE)], &[]).await.unwrap();
+        suspend(&mut tx, &[FakeDispatcher::suspended(&stage.claimed, ONE)], &[]).await.unwrap();
         let silent = [stage.dispatcher.id];
         assert_eq!(rescue(&mut stage.second, &silent, &retry_lost, 0.0).await.unwrap(), Rescued::default());
         close(tx, commits).await;
@@ -279,7 +299,7 @@ async fn a_suspension_that_meets_a_rescue_is_added_to_its_wait_or_finds_the_run_
         rescue(&mut tx, &[stage.dispatcher.id], &lost, 0.0).await.unwrap();
 
         let pid = backend(&mut stage.second).await;
-        let (mut second, body) = (stage.second, answered(&stage.claimed, ONE));
+        let (mut second, body) = (stage.second, FakeDispatcher::suspended(&stage.claimed, ONE));
         let work = async move { suspend(&mut second, &[body], &[]).await.unwrap().remove(0) };
         let suspending = start_blocked(&mut stage.observer, pid, work).await;
         tx.commit().await.unwrap();
@@ -293,64 +313,32 @@ async fn a_suspension_that_meets_a_rescue_is_added_to_its_wait_or_finds_the_run_
     }
 }
 
-/// 64 callers a wait, on 16 connections, for 200 waits: complete, fail, two signals, and time-outs.
+/// 64 callers a wait, for 200 waits: complete, fail, two signals, and time-outs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_callers_at_once_exactly_one_ends_each_wait_and_the_others_are_told() {
+async fn of_many_callers_at_once_exactly_one_ends_each_wait_and_the_others_are_told_who() {
     const WAITS: usize = 200;
     let mut stage = Stage::running().await;
     run(&mut stage.observer, &format!("select posthaste.enqueue('k') from generate_series(1, {})", WAITS - 1)).await;
     let mut waits = stage.dispatcher.claim_any(200).await;
     waits.push(Arc::new(stage.claimed.clone()));
     let leases: Vec<i64> = waits.iter().map(|run| run.lease.lease_id).collect();
-    let bodies: Vec<_> = waits.iter().map(|run| answered(run, ONE)).collect();
+    let bodies: Vec<_> = waits.iter().map(|run| FakeDispatcher::suspended(run, ONE)).collect();
     suspend(&mut stage.first, &bodies, &leases).await.unwrap();
     let due = after(&mut stage.observer, 3601.0).await;
-    let barrier = Arc::new(tokio::sync::Barrier::new(16));
-    let mut callers = Vec::new();
-    for caller in 0..16_u8 {
-        let mut connection = stage.db.patient(Role::Settle).await;
-        let (waits, barrier) = (waits.clone(), Arc::clone(&barrier));
-        callers.push(tokio::spawn(async move {
-            let (mut applied, mut swept) = (0, 0);
-            barrier.wait().await;
-            for run in &waits {
-                for turn in 0..4_u8 {
-                    let digest = caller.wrapping_mul(4).wrapping_add(turn);
-                    applied += usize::from(match (caller, turn) {
-                        (15, _) => {
-                            let done = time_out(&mut connection, 1, due, &policy, 0.0).await.unwrap();
-                            swept += done.runs + done.woken;
-                            false
-                        }
-                        (_, 0) => call(&mut connection, run, Action::Complete, digest).await,
-                        (_, 1) => call(&mut connection, run, Action::Fail, digest).await,
-                        _ => wake(&mut connection, signal(run, None, "1", digest)).await,
-                    });
-                }
-            }
-            (applied, swept)
-        }));
-    }
-    let mut ended = 0;
-    for caller in callers {
-        let (applied, swept) = caller.await.unwrap();
-        ended += applied + swept;
-    }
-    assert_eq!(ended, WAITS, "each wait is ended by exactly one");
-    assert_eq!(count(&mut stage.observer, "attempt").await, i64::try_from(WAITS).unwrap());
+
+    let tally = storm(stage.db.url(), &waits, due).await;
+
+    assert_eq!(tally.ended, WAITS, "each wait is ended by exactly one");
+    assert!(tally.lost > WAITS);
+    let query = "select job_id, outcome::text, ended_by::text, action::text from posthaste.attempt order by job_id";
+    let recorded: Vec<(i64, String, String, Option<String>)> =
+        sqlx::query_as(query).fetch_all(&mut stage.observer).await.unwrap();
+    assert_eq!(recorded.len(), WAITS);
+    let recorded: std::collections::HashSet<_> =
+        recorded.into_iter().map(|(job, outcome, by, action)| (job, (outcome, by, action))).collect();
+    let false_tellings: Vec<_> = tally.winners.difference(&recorded).collect();
+    assert!(false_tellings.is_empty(), "{false_tellings:?}");
     time_out(&mut stage.first, 1000, due, &policy, 0.0).await.unwrap();
     assert_eq!((count(&mut stage.observer, "waiting").await, count(&mut stage.observer, "wait").await), (0, 0));
     assert_each_job_is_in_one_place(&mut stage.observer).await;
-}
-
-async fn call(connection: &mut PgConnection, run: &ClaimedRun, action: Action, digest: u8) -> bool {
-    let told = finish(connection, &[callback(run, action, digest)], &policy, 0.0).await.unwrap().remove(0);
-    assert!(!matches!(told, Told::PastRetention | Told::Duplicate { .. }), "{told:?}");
-    matches!(told, Told::Applied { .. })
-}
-
-async fn wake(connection: &mut PgConnection, signal: Signal) -> bool {
-    let told = resume(connection, &[signal]).await.unwrap().remove(0);
-    assert!(matches!(told, Signalled::Applied { .. } | Signalled::Told(_)), "{told:?}");
-    matches!(told, Signalled::Applied { .. })
 }
