@@ -171,6 +171,8 @@ fn judge(
                 sdk: target.spec.sdk,
                 accept_202_wait: target.waits_on_202(),
                 callbacks,
+                max_run_ms: target.spec.max_run_ms,
+                now_unix: clock::unix_now(),
                 result_cap: RESULT_CAP,
             };
             outcome::classify(&answer.view(), &table)
@@ -186,7 +188,7 @@ fn judge(
         let (others_succeed, probed) = (health.others_succeed(now), health.state() == State::HalfOpen);
         match &reading {
             Reading::Accepted(_) => health.took_job(true),
-            Reading::Ended(Outcome::Completed { .. }) => health.took_job(false),
+            Reading::Ended(Outcome::Completed { .. }) | Reading::Suspended(_) => health.took_job(false),
             _ => {}
         }
         (health.record(verdict, run.job_id, now), others_succeed, probed)
@@ -236,6 +238,7 @@ fn describe(span: &Span, reading: &Reading, facts: &Facts) {
     }
     let word = match reading {
         Reading::Accepted(_) => "accepted",
+        Reading::Suspended(_) => "suspended",
         Reading::Unknown(error) => error.code.as_ref(),
         Reading::Ended(outcome) => word_of(outcome),
     };

@@ -1,5 +1,5 @@
-//! Completer: ended runs → finalize, accepted runs → park, in batches. A permit is given back when its run's word is
-//! durable.
+//! Completer: ended runs → finalize, accepted ones → park, suspended ones → suspend, in batches. A permit is given back
+//! when what became of its run is durable.
 
 use std::{
     sync::Arc,
@@ -9,20 +9,25 @@ use std::{
 use posthaste_engine::{
     EngineError,
     finalize::{EndedBy, RunEnd, Settled, settle},
-    lifecycle::Next,
+    held::HeldRun,
+    lifecycle::{self, Next, Outcome, Policy, RunError},
     park::{Park, Parked, park},
     session::Session,
+    suspend::{Suspend, Suspended, suspend},
 };
+use posthaste_service::entropy;
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, error, warn};
 
 use crate::{
     context::Context,
-    told::{Fate, Told},
+    told::{Fate, Kind, Told, Word},
 };
 
 /// The most runs one finalize ends.
 const BATCH_MAX: usize = 500;
+/// The most suspensions of one transaction: each has steps, and some dozens of waits.
+const SUSPEND_MAX: usize = 50;
 /// How long a small batch waits for company while others are in flight; and how long while company keeps coming.
 const LINGER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
 /// So many ends within the first wait, and more are coming.
@@ -41,12 +46,7 @@ pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> b
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
-        // In turn, so that a lease is deleted with the last of its runs, whatever became of that.
-        let mut parks: Vec<Told> = batch.extract_if(.., |one| one.park().is_some()).collect();
-        if !parks.is_empty() && !completer.write(&mut session, &mut parks).await {
-            return false;
-        }
-        if !completer.write(&mut session, &mut batch).await {
+        if !completer.write_in_turn(&mut session, &mut batch).await {
             return false;
         }
     }
@@ -93,7 +93,22 @@ impl Completer {
         true
     }
 
-    /// Writes the whole batch, all ends or all parks, however often Postgres must be asked. False: the hard stop came
+    /// Writes one kind after the other, so that a lease is deleted with the last of its runs, whatever became of that.
+    /// False: the hard stop came first.
+    async fn write_in_turn(&mut self, session: &mut Session, batch: &mut Vec<Told>) -> bool {
+        for (kind, most) in [(Kind::Park, BATCH_MAX), (Kind::Suspend, SUSPEND_MAX)] {
+            let mut some: Vec<Told> = batch.extract_if(.., |one| one.kind() == kind).collect();
+            while !some.is_empty() {
+                let mut part = some.split_off(some.len().saturating_sub(most));
+                if !self.write(session, &mut part).await {
+                    return false;
+                }
+            }
+        }
+        self.write(session, batch).await
+    }
+
+    /// Writes the whole batch, all of one kind, however often Postgres must be asked. False: the hard stop came
     /// first.
     async fn write(&mut self, session: &mut Session, batch: &mut Vec<Told>) -> bool {
         loop {
@@ -107,7 +122,7 @@ impl Completer {
             }
             let error = match self.issue(session, batch, &drained).await {
                 Ok(fates) => {
-                    self.finished(batch, &fates, &drained);
+                    self.finished(batch, fates, &drained);
                     batch.clear();
                     return true;
                 }
@@ -126,22 +141,30 @@ impl Completer {
         }
     }
 
-    /// One statement, for a batch of ends or of parks.
+    /// Writes a batch of one kind once.
     async fn issue(&self, session: &mut Session, batch: &[Told], drained: &[i64]) -> Result<Vec<Fate>, EngineError> {
-        let sent = Instant::now();
-        let metrics = &self.context.metrics;
-        let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
-        if !parks.is_empty() {
-            let result = session.call(async |c| park(c, &parks, drained).await).await;
-            metrics.statement("park", sent.elapsed(), result.is_ok());
-            return Ok(result?.into_iter().map(Fate::Parked).collect());
-        }
-        let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
-        let result = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
-        metrics.statement("finalize", sent.elapsed(), result.is_ok());
-        #[expect(clippy::cast_precision_loss, reason = "at most 500")]
-        metrics.finalize_batch.observe(ends.len() as f64);
-        Ok(result?.into_iter().map(Fate::Settled).collect())
+        let (sent, metrics) = (Instant::now(), &self.context.metrics);
+        let (statement, result) = match batch.first().map_or(Kind::End, Told::kind) {
+            Kind::End => {
+                #[expect(clippy::cast_precision_loss, reason = "at most 500")]
+                metrics.finalize_batch.observe(batch.len() as f64);
+                let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
+                let settled = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
+                ("finalize", settled.map(|all| all.into_iter().map(Fate::Settled).collect()))
+            }
+            Kind::Park => {
+                let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
+                let parked = session.call(async |c| park(c, &parks, drained).await).await;
+                ("park", parked.map(|all| all.into_iter().map(Fate::Parked).collect()))
+            }
+            Kind::Suspend => {
+                let suspends: Vec<Suspend> = batch.iter().filter_map(|one| one.suspend().cloned()).collect();
+                let suspended = session.call(async |c| suspend(c, &suspends, drained).await).await;
+                ("suspend", suspended.map(|all| all.into_iter().map(Fate::Suspended).collect()))
+            }
+        };
+        metrics.statement(statement, sent.elapsed(), result.is_ok());
+        result
     }
 
     /// One lock, value or row of the batch is at fault: halves it until the guilty run stands alone.
@@ -149,7 +172,7 @@ impl Completer {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
             match self.issue(session, &part, &[]).await {
-                Ok(fates) => self.finished(&part, &fates, &[]),
+                Ok(fates) => self.finished(&mut part, fates, &[]),
                 Err(error) if error.is_divisible() && part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
@@ -162,30 +185,28 @@ impl Completer {
     /// Keeps what could not be written. A value that Postgres will never store ends its job, which then says so.
     fn set_aside(&mut self, mut part: Vec<Told>, error: &EngineError) {
         for one in &mut part {
-            let (job, run_lease) = one.run();
-            warn!(job.id = job, run_lease, error = %error, "what became of a run was refused");
+            let run = one.run();
+            warn!(job.id = run.job_id, run_lease = run.run_lease, error = %error, "what became of a run was refused");
             if let EngineError::Refused { code, .. } = error
                 && (code.starts_with("22") || code.starts_with("54"))
             {
-                one.make_storable();
+                one.make_storable(|held, error| failed(&self.context, held, error));
             }
         }
         self.aside.append(&mut part);
     }
 
-    fn finished(&self, batch: &[Told], fates: &[Fate], deleted: &[i64]) {
+    fn finished(&mut self, batch: &mut Vec<Told>, mut fates: Vec<Fate>, deleted: &[i64]) {
+        self.fail_refused(batch, &mut fates);
         self.context.leases.written(batch, deleted);
         // Most of a batch ends alike, and looking up a counter by three labels costs more than counting.
         let mut alike: Vec<(OutcomeLabels, u64)> = Vec::new();
         for (one, fate) in batch.iter().zip(fates) {
-            let labels = match fate {
-                Fate::Settled(settled) => one.end().and_then(|end| self.note(end, *settled)),
-                Fate::Parked(parked) => {
-                    self.note_park(one, *parked);
-                    None
-                }
+            let (Some(end), Fate::Settled(settled)) = (one.end(), fate) else {
+                self.note_wait(one, fate);
+                continue;
             };
-            let Some(labels) = labels else { continue };
+            let Some(labels) = self.note(end, settled) else { continue };
             match alike.iter_mut().find(|(known, _)| *known == labels) {
                 Some((_, count)) => *count += 1,
                 None => alike.push((labels, 1)),
@@ -227,22 +248,69 @@ impl Completer {
         None
     }
 
-    /// Says what became of a park, and counts it.
-    fn note_park(&self, one: &Told, parked: Parked) {
-        let (job, run_lease) = one.run();
-        let word = match parked {
-            Parked::Waits { .. } => "waits",
-            Parked::Ended => {
-                debug!(job.id = job, run_lease, "a run ended before it was parked: its callback came first");
-                "ended"
-            }
-            Parked::Refused => {
-                error!(job.id = job, run_lease, "a park was refused: neither its lease, nor a wait, nor an end exists");
+    /// Says what became of a park or a suspension, and counts it.
+    fn note_wait(&self, one: &Told, fate: Fate) {
+        let run = one.run();
+        let word = match fate {
+            Fate::Parked(Parked::Waits { .. }) => "waits",
+            Fate::Suspended(Suspended::Waits) => "suspended",
+            Fate::Parked(Parked::Refused) | Fate::Suspended(Suspended::Refused) => {
+                error!(
+                    job.id = run.job_id,
+                    run_lease = run.run_lease,
+                    "a park was refused: neither its lease, nor a wait, nor an end exists"
+                );
                 "refused"
+            }
+            _ => {
+                debug!(
+                    job.id = run.job_id,
+                    run_lease = run.run_lease,
+                    "a run ended before it was parked: its callback came first"
+                );
+                "ended"
             }
         };
         self.context.metrics.parks.with_label_values(&[word]).inc();
     }
+
+    /// Takes suspensions out whose steps were refused: nothing of them was written, and their attempts have failed.
+    fn fail_refused(&mut self, batch: &mut Vec<Told>, fates: &mut Vec<Fate>) {
+        if !fates.iter().any(|fate| refusal(*fate).is_some()) {
+            return;
+        }
+        let pairs: Vec<(Told, Fate)> = batch.drain(..).zip(fates.drain(..)).collect();
+        for (mut one, fate) in pairs {
+            if let (Some(error), Some(suspend)) = (refusal(fate), one.suspend()) {
+                one.word = Word::End(failed(&self.context, &suspend.run, error));
+                self.aside.push(one);
+            } else {
+                batch.push(one);
+                fates.push(fate);
+            }
+        }
+    }
+}
+
+/// Why a suspension is a failed attempt.
+fn refusal(fate: Fate) -> Option<RunError> {
+    match fate {
+        Fate::Suspended(Suspended::StepsConflict { seq }) => {
+            let message = format!("the steps were changed meanwhile: their seq is {seq}");
+            Some(RunError::new("steps_conflict", message))
+        }
+        Fate::Suspended(Suspended::StepsTooLarge) => {
+            Some(RunError::new("steps_too_large", "with these steps, those of the job are too large"))
+        }
+        _ => None,
+    }
+}
+
+/// The end of a run whose answer makes no sense to Postgres.
+fn failed(context: &Context, held: &HeldRun, error: RunError) -> RunEnd {
+    let policy = Policy { max_attempts: held.max_attempts, retry: context.routes.load().retry_of(held.scan) };
+    let outcome = Outcome::Failed { error, retry_after: None };
+    held.end(lifecycle::decide(outcome, held.spent, &policy, entropy::jitter()), Some("responded"))
 }
 
 /// Outcome, class and status: the labels of one counter.

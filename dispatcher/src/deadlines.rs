@@ -1,4 +1,5 @@
-//! Deadlines: ends parked runs whose callback, or heartbeat, did not come in time.
+//! Deadlines: ends parked runs whose callback, or heartbeat, did not come in time, and wakes suspended ones whose time has
+//! come.
 
 use std::{
     sync::Arc,
@@ -37,13 +38,16 @@ pub async fn run(context: Arc<Context>, mut session: Session) {
 async fn round(context: &Context, session: &mut Session) -> Result<(), EngineError> {
     loop {
         let (routes, jitter) = (context.routes.load_full(), entropy::jitter());
-        let policy_of =
-            |scan: Scan| routes.target_of(scan.lane_id).map(|target| target.retry.clone()).unwrap_or_default();
+        let policy_of = |scan: Scan| routes.retry_of(scan);
         let timed_out = session.call(async |c| time_out(c, BATCH, None, &policy_of, jitter).await).await?;
         if timed_out.runs > 0 {
             context.metrics.timed_out.inc_by(timed_out.runs as u64);
             info!(runs = timed_out.runs, "no callback came in time");
             context.scheduled.notify_one();
+        }
+        if timed_out.woken > 0 {
+            context.metrics.woken.inc_by(timed_out.woken as u64);
+            context.wake.notify_one();
         }
         if i64::try_from(timed_out.rows).unwrap_or(i64::MAX) < BATCH || context.shutdown.soft().is_cancelled() {
             return Ok(());

@@ -8,8 +8,9 @@ use posthaste_engine::{
     held::HeldRun,
     lifecycle::{self, Outcome, Policy, RunError},
     park::Park,
+    suspend::Suspend,
 };
-use posthaste_protocol::accepted::Accepted;
+use posthaste_protocol::{accepted::Accepted, suspend::Suspension};
 use posthaste_service::entropy;
 use tracing::warn;
 
@@ -61,6 +62,7 @@ impl Ending {
         match reading {
             Reading::Ended(outcome) => self.end(outcome, facts),
             Reading::Accepted(accepted) => self.park(accepted.unwrap_or_default(), facts),
+            Reading::Suspended(suspension) => self.suspend(*suspension, facts),
             Reading::Unknown(_) => self.park(Accepted::default(), facts),
         }
     }
@@ -83,15 +85,17 @@ impl Ending {
 
     fn park(&mut self, accepted: Accepted, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        let answer = HeldRun {
-            http_status: facts.status.and_then(|status| i16::try_from(status).ok()),
-            headers_us: facts.headers_us.map(small),
-            body_us: facts.body_us.map(small),
-            ..HeldRun::from(run.as_ref())
-        };
         // Tokens name the run itself, which is its wait 0.
-        let park = Park { run: answer, wait_number: 0, times: target.wait_times(accepted) };
+        let park = Park { run: held(&run, facts), wait_number: 0, times: target.wait_times(accepted) };
         self.send(&run, Word::Park(park), facts, permit);
+    }
+
+    fn suspend(&mut self, suspension: Suspension, facts: &Facts) {
+        let Some(Open { run, target, permit }) = self.open.take() else { return };
+        let times = target.wait_times(Accepted::default());
+        let (max_run, default_timeout) = (times.max_run, times.callback);
+        let suspend = Suspend { run: held(&run, facts), suspension, max_run, default_timeout };
+        self.send(&run, Word::Suspend(Box::new(suspend)), facts, permit);
     }
 
     fn send(&self, run: &ClaimedRun, word: Word, facts: &Facts, permit: Permit) {
@@ -107,6 +111,16 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let error = RunError::new("dispatcher_panic", "the dispatcher failed while it handled this run");
         self.lost(error, &Facts { class: Some("unknown"), ..Facts::default() });
+    }
+}
+
+/// The run, with its answer.
+fn held(run: &ClaimedRun, facts: &Facts) -> HeldRun {
+    HeldRun {
+        http_status: facts.status.and_then(|status| i16::try_from(status).ok()),
+        headers_us: facts.headers_us.map(small),
+        body_us: facts.body_us.map(small),
+        ..HeldRun::from(run)
     }
 }
 

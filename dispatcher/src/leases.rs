@@ -63,7 +63,7 @@ impl Leases {
     pub fn drained_with(&self, batch: &[Told]) -> Vec<i64> {
         let mut counts: HashMap<i64, usize> = HashMap::new();
         for one in batch {
-            *counts.entry(one.lease_id()).or_default() += 1;
+            *counts.entry(one.run().lease.lease_id).or_default() += 1;
         }
         let mut book = self.book();
         let mut drained = std::mem::take(&mut book.drained);
@@ -82,7 +82,7 @@ impl Leases {
     pub fn written(&self, batch: &[Told], deleted: &[i64]) {
         let mut book = self.book();
         for one in batch {
-            let id = one.lease_id();
+            let id = one.run().lease.lease_id;
             let Some(count) = book.open.get_mut(&id) else { continue };
             *count = count.saturating_sub(1);
             if *count == 0 {

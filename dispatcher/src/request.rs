@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use posthaste_engine::{claim::ClaimedRun, lane::Lane};
 use posthaste_protocol::{
-    dispatch::{self, CallbackGrant, DispatchJob, RunContext, UnsendableHeader},
+    dispatch::{self, CallbackGrant, DispatchJob, Resume, RunContext, UnsendableHeader},
     id::JobId,
     idempotency::KeyParts,
     trace::TraceContext,
@@ -35,7 +35,7 @@ pub fn build(
         installation,
         job_id: run.job_id,
         created_at_micros: run.created_at.timestamp_micros(),
-        resume: 0,
+        resume: run.resumes,
         // A run that may have happened keeps its key; only a failure that the function told opens a new one.
         attempt: (target.keys_by_attempt() && run.known_failures > 0)
             .then(|| u32::try_from(run.known_failures).unwrap_or(u32::MAX).saturating_add(1)),
@@ -55,7 +55,16 @@ pub fn build(
         timeout_ms: u64::try_from(target.timeout(run.timeout_ms).as_millis()).unwrap_or(u64::MAX),
         idempotency_key: &key,
     };
-    let context = RunContext { callback, progress: run.progress.as_deref(), ..RunContext::default() };
+    let context = RunContext {
+        callback,
+        progress: run.progress.as_deref(),
+        steps: run.steps.as_deref(),
+        resume: run.resume.as_ref().map(|woken| Resume {
+            name: &woken.name,
+            payload: woken.payload.as_deref(),
+            timed_out: woken.timed_out,
+        }),
+    };
     // Every format makes the room that it needs.
     let mut body = Vec::new();
     dispatch::body_with(target.spec.format, &job, &context, &mut body);

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use posthaste_engine::{
     finalize::{RunEnd, Settled},
+    held::{HeldRun, RunRef},
     lifecycle::{Next, Recorded, RunError, Transition},
     park::{Park, Parked},
+    suspend::{Suspend, Suspended},
 };
 
 use crate::permit::Permit;
@@ -27,6 +29,19 @@ pub enum Word {
     End(RunEnd),
     /// It waits for a callback.
     Park(Park),
+    /// Its function waits to be POSTed again.
+    Suspend(Box<Suspend>),
+}
+
+/// The kinds of words; each is written by a statement of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// See [`Word::End`].
+    End,
+    /// See [`Word::Park`].
+    Park,
+    /// See [`Word::Suspend`].
+    Suspend,
 }
 
 /// What became of a word that was written.
@@ -36,38 +51,50 @@ pub enum Fate {
     Settled(Settled),
     /// Of a park.
     Parked(Parked),
+    /// Of a suspension.
+    Suspended(Suspended),
 }
 
 impl Told {
+    /// Which kind of word it is.
+    pub fn kind(&self) -> Kind {
+        match self.word {
+            Word::End(_) => Kind::End,
+            Word::Park(_) => Kind::Park,
+            Word::Suspend(_) => Kind::Suspend,
+        }
+    }
+
     /// The end, if it is one.
     pub fn end(&self) -> Option<&RunEnd> {
         match &self.word {
             Word::End(end) => Some(end),
-            Word::Park(_) => None,
+            _ => None,
         }
     }
 
     /// The park, if it is one.
     pub fn park(&self) -> Option<&Park> {
         match &self.word {
-            Word::End(_) => None,
             Word::Park(park) => Some(park),
+            _ => None,
         }
     }
 
-    /// The lease that holds the run.
-    pub fn lease_id(&self) -> i64 {
+    /// The suspension, if it is one.
+    pub fn suspend(&self) -> Option<&Suspend> {
         match &self.word {
-            Word::End(end) => end.lease.lease_id,
-            Word::Park(park) => park.run.run.lease.lease_id,
+            Word::Suspend(suspend) => Some(suspend),
+            _ => None,
         }
     }
 
-    /// The job and the run.
-    pub fn run(&self) -> (i64, i64) {
+    /// The run, and the lease that holds it.
+    pub fn run(&self) -> RunRef {
         match &self.word {
-            Word::End(end) => (end.job_id, end.run_lease),
-            Word::Park(park) => (park.run.run.job_id, park.run.run.run_lease),
+            Word::End(end) => RunRef { lease: end.lease, job_id: end.job_id, run_lease: end.run_lease },
+            Word::Park(park) => park.run.run,
+            Word::Suspend(suspend) => suspend.run.run,
         }
     }
 
@@ -77,14 +104,22 @@ impl Told {
         let age_us = age.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
         match &mut self.word {
             Word::End(end) => end.age_us = age_us,
-            Word::Park(park) => park.run.age_us = age_us,
+            Word::Park(Park { run, .. }) => run.age_us = age_us,
+            Word::Suspend(suspend) => suspend.run.age_us = age_us,
         }
     }
 
-    /// Postgres will never store this: an end says so instead. A park has nothing in it that came from outside.
-    pub fn make_storable(&mut self) {
-        if let Word::End(end) = &mut self.word {
-            end.transition = unstorable();
+    /// Postgres will never store this, so it says that instead. `fail` ends a run as a failed attempt. A park has nothing in
+    /// it that came from outside.
+    pub fn make_storable(&mut self, fail: impl FnOnce(&HeldRun, RunError) -> RunEnd) {
+        match &mut self.word {
+            Word::End(end) => end.transition = unstorable(),
+            Word::Park(_) => {}
+            Word::Suspend(suspend) => {
+                let error =
+                    RunError::new("invalid_suspension", "Postgres refused to store what the function waits for");
+                self.word = Word::End(fail(&suspend.run, error));
+            }
         }
     }
 }

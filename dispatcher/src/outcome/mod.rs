@@ -4,6 +4,7 @@ mod failure;
 mod meaning;
 mod result;
 mod send;
+mod suspend;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use posthaste_engine::lifecycle::{Outcome, RunError};
 use posthaste_protocol::{
     accepted::{Accepted, InvalidTimeout},
     excerpt,
+    suspend::Suspension,
 };
 
 pub use meaning::Meaning;
@@ -71,17 +73,23 @@ pub struct AnswerContext<'a> {
     pub accept_202_wait: bool,
     /// Functions can call back. Else a 202 that promises it ends its job.
     pub callbacks: bool,
+    /// The longest that a run may take, since its claim.
+    pub max_run_ms: u64,
+    /// The time now, seconds since 1970.
+    pub now_unix: i64,
     /// Largest result, [`RESULT_CAP`] unless a test says otherwise.
     pub result_cap: usize,
 }
 
 /// What an answer, or its absence, comes to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Reading {
     /// The run has ended.
     Ended(Outcome),
     /// The function will call back; how long that may take, or the time-out header that cannot be read.
     Accepted(Result<Accepted, InvalidTimeout>),
+    /// The function is to be POSTed again when something has happened.
+    Suspended(Box<Suspension>),
     /// Nobody knows whether the function ran, and its callback may still come.
     Unknown(RunError),
 }
@@ -113,7 +121,8 @@ pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Readin
     match said(answer) {
         Said::Nothing => {}
         Said::Meaning(meaning) => return ended(apply(meaning, true, answer, context)),
-        Said::Suspend => return ended(suspend(context)),
+        Said::Suspend if context.callbacks => return suspend::read(answer, context),
+        Said::Suspend => return ended(callbacks_unavailable()),
         Said::Unknown(word) => return ended(unknown_outcome(answer, &word)),
     }
     if answer.is_success() && answer.headers.contains_key("x-amz-function-error") {
@@ -145,15 +154,6 @@ fn accepted(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Reading, V
         return (Reading::Accepted(Accepted::read(answer.headers)), Verdict::Success);
     }
     ended(callbacks_unavailable())
-}
-
-/// Nothing here keeps what a function waits for yet.
-fn suspend(context: &AnswerContext<'_>) -> (Outcome, Verdict) {
-    if !context.callbacks {
-        return callbacks_unavailable();
-    }
-    let error = RunError::new("suspend_unsupported", "the function wants to be suspended, which is not possible yet");
-    (Outcome::Failed { error, retry_after: None }, Verdict::Neutral)
 }
 
 /// What `posthaste-outcome` says.

@@ -6,10 +6,13 @@ use super::*;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
+/// 2026-11-21T08:00:00Z
+const NOW: i64 = 1_795_248_000;
 const PROTOCOL: (&str, &str) = ("posthaste-protocol", "1");
 
 /// An endpoint and its answer.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Case {
     status: u16,
     headers: HeaderMap,
@@ -38,6 +41,8 @@ impl Case {
             sdk: self.sdk,
             accept_202_wait: self.wait,
             callbacks: self.callbacks,
+            max_run_ms: 60_000,
+            now_unix: NOW,
             result_cap: RESULT_CAP,
         };
         classify(&view, &context)
@@ -142,7 +147,8 @@ fn a_202_that_promises_a_callback_waits_for_it() {
         (answer(202, &[timeout, heartbeat], ""), both),
     ] {
         let case = Case { callbacks: true, wait: case.headers.contains_key("content-type"), ..case };
-        assert_eq!(case.reading(), (Reading::Accepted(Ok(accepted)), Verdict::Success));
+        let (Reading::Accepted(Ok(read)), Verdict::Success) = case.reading() else { panic!("{accepted:?}: it waits") };
+        assert_eq!(read, accepted);
     }
     let unreadable = Case { callbacks: true, ..answer(202, &[("posthaste-heartbeat-timeout-ms", "1h")], "") };
     let (Reading::Accepted(Err(error)), Verdict::Success) = unreadable.reading() else {
@@ -161,6 +167,41 @@ fn a_202_that_promises_nothing_or_is_mapped_ends_its_run_also_where_functions_ca
     assert_reads(&callbacks(sdk), "misconfigured", "not_sdk", Verdict::Misconfigured);
     let said = answer(202, &[PROTOCOL, ("posthaste-outcome", "fail")], "");
     assert_reads(&callbacks(said), "gave_up", "http_202", Verdict::Neutral);
+}
+
+fn suspended(body: &str) -> Case {
+    let case = answer(202, &[PROTOCOL, ("posthaste-outcome", "suspend")], body);
+    Case { callbacks: true, ..case }
+}
+
+#[test]
+fn a_suspension_is_what_its_body_says() {
+    for body in [
+        r#"{"wait": {"name": "payment", "for": "callback"}, "steps": {"a": 1}}"#,
+        r#"{"wait": {"name": "nap", "for": "timer", "timeout_ms": 60000}}"#,
+        r#"{"wait": {"name": "nap", "for": "timer", "until": "2026-11-21T08:01:00Z"}}"#,
+        r#"{"wait": {"name": "past", "for": "timer", "until": "2001-01-01T00:00:00Z"}}"#,
+    ] {
+        let (Reading::Suspended(suspension), Verdict::Success) = suspended(body).reading() else { panic!("{body}") };
+        assert_eq!((suspension.waits.len(), suspension.need), (1, 1), "{body}");
+    }
+}
+
+#[test]
+fn a_suspension_that_cannot_be_is_a_failed_attempt_that_names_its_first_fault() {
+    for (body, named) in [
+        ("", "JSON"),
+        (r#"{"wait": {"name": "a", "for": "wind"}}"#, "wait.for"),
+        (r#"{"steps": {}}"#, "wait"),
+        (r#"{"wait": {"name": "long", "for": "timer", "timeout_ms": 60001}}"#, "timer long"),
+        (r#"{"wait": {"name": "late", "for": "timer", "until": "2026-11-21T08:01:01Z"}}"#, "timer late"),
+    ] {
+        let case = suspended(body);
+        assert_reads(&case, "failed", "invalid_suspension", Verdict::Neutral);
+        assert!(case.error().message.contains(named), "{body}: {}", case.error().message);
+    }
+    let cut = Case { over_cap: true, ..suspended("{}") };
+    assert!(cut.error().message.contains("larger than"));
 }
 
 #[test]

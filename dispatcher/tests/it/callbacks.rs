@@ -9,6 +9,7 @@ use posthaste_engine::{
     floor::Scan,
     held::RunRef,
     lifecycle::Outcome,
+    resume::{Signal, Signalled, resume},
     retry::RetryPolicy,
     session::Role,
 };
@@ -23,7 +24,7 @@ use posthaste_tests::{Answer, RETRY, Request, TestDb, sql};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::fleet::{Running, put_endpoint, scene, until_state};
+use crate::fleet::{Running, scene, until_state};
 
 fn ring(text: &str) -> KeyRing {
     KeyRing::parse(text).expect("a key ring")
@@ -50,13 +51,25 @@ fn retry(_scan: Scan) -> RetryPolicy {
     RETRY
 }
 
-/// Calls back with the token of this request.
-pub async fn call_back(db: &TestDb, request: &Request, action: Action, outcome: Outcome) -> Told {
+/// The run that the token of this request names.
+fn run_of(request: &Request) -> RunRef {
     let claims = claims(request);
     let lease = Lease { lease_id: claims.lease_id, nonce: Uuid::from_bytes(claims.nonce) };
-    let run = RunRef { lease, job_id: claims.job_id.0, run_lease: claims.run_lease };
+    RunRef { lease, job_id: claims.job_id.0, run_lease: claims.run_lease }
+}
+
+/// Wakes the function of this request with this payload.
+pub async fn wake(db: &TestDb, request: &Request, payload: &str) -> Signalled {
     let mut connection = db.connect(Role::Settle).await;
-    let callback = CallbackEnd { run, outcome, action, digest: [1; 16] };
+    let (payload, via) = (Some(payload.to_owned()), "callback".to_owned());
+    let signal = Signal { run: run_of(request), wait: None, payload, digest: [2; 16], via };
+    resume(&mut connection, &[signal]).await.expect("a signal").remove(0)
+}
+
+/// Calls back with the token of this request.
+pub async fn call_back(db: &TestDb, request: &Request, action: Action, outcome: Outcome) -> Told {
+    let mut connection = db.connect(Role::Settle).await;
+    let callback = CallbackEnd { run: run_of(request), outcome, action, digest: [1; 16] };
     finish(&mut connection, &[callback], &retry, 0.0).await.expect("a callback").remove(0)
 }
 
@@ -139,18 +152,16 @@ async fn a_ring_that_changes_while_it_runs_mints_with_its_new_key() {
 #[tokio::test]
 async fn progress_goes_with_the_next_attempt() {
     let (db, function, mut connection) = scene(json!({"retry": {"policy": "constant", "base_ms": 1}})).await;
-    put_endpoint(&mut connection, "p", &function.url("/p"), &["p"], json!({"retry": {"base_ms": 1}})).await;
-    function.on("p", [Answer::status(500), Answer::status(204)]);
-    let job = sql::enqueue(&mut connection, "kind => 'p'").await;
+    function.on("k", [Answer::status(500), Answer::status(204)]);
+    let job = sql::enqueue(&mut connection, "kind => 'k'").await;
     let reported = format!("insert into posthaste.progress (job_id, percent, message) values ({job}, 40, 'half')");
     sql::run(&mut connection, &reported).await;
     let dispatcher = Running::start(&db, 8);
     until_state(&mut connection, job, "completed").await;
-    for request in function.requests(2).await {
-        assert_eq!(
-            (&request.json()["progress"]["percent"], &request.json()["progress"]["message"]),
-            (&json!(40.0), &json!("half"))
-        );
-    }
+    let requests = function.requests(2).await;
+    let told = |n: usize| requests[n].json()["progress"].clone();
+    // A first run cannot have reported anything.
+    assert_eq!(told(0), json!(null));
+    assert_eq!((&told(1)["percent"], &told(1)["message"]), (&json!(40), &json!("half")));
     dispatcher.stop().await;
 }

@@ -7,5 +7,6 @@ mod endpoints;
 mod fleet;
 mod isolation;
 mod running;
+mod suspended;
 mod unknown;
 mod waiting;

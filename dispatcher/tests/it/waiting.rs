@@ -1,6 +1,6 @@
 //! A 202 parks its run: no slot is held, and a callback ends it.
 
-use posthaste_engine::callback::Told;
+use posthaste_engine::{callback::Told, session::Role};
 use posthaste_protocol::{action::Action, job::State};
 use posthaste_tests::{Answer, Gate, failed, sql};
 use serde_json::json;
@@ -172,6 +172,27 @@ async fn parks_are_written_again_when_connections_are_lost() {
     assert_eq!(sql::count(&mut connection, "attempt").await, 0, "nothing was tried twice");
     dispatcher.stop().await;
     assert_eq!(sql::count(&mut connection, "lease").await, 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_somebody_locks_delays_only_its_own_park() {
+    let (db, function, mut connection) = scene(json!({})).await;
+    put_endpoint(&mut connection, "other", &function.url("/other"), &["o"], json!({})).await;
+    let gate = Gate::default();
+    function.otherwise(accepted().when(&gate));
+    let locked = sql::enqueue(&mut connection, "kind => 'k'").await;
+    let free = sql::enqueue(&mut connection, "kind => 'o'").await;
+    let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
+    function.requests(2).await;
+    let mut holder = db.connect(Role::General).await;
+    let lock = format!("begin; select from posthaste.lease where {locked} = any (job_ids) for update");
+    sql::run(&mut holder, &lock).await;
+    gate.open();
+    until_state(&mut connection, free, "waiting").await;
+    assert_eq!(sql::state(&mut connection, locked).await, "running");
+    sql::run(&mut holder, "rollback").await;
+    until_state(&mut connection, locked, "waiting").await;
+    dispatcher.stop().await;
 }
 
 #[tokio::test]
