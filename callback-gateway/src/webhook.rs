@@ -144,7 +144,7 @@ pub async fn take(gateway: &Gateway, webhook: &Webhook) -> Result<Taken, Refusal
     gateway.commits.commit(work).await?.answer(webhook.job()).map(Taken::Settled)
 }
 
-/// Applies the expressions of the source, else of the wait, else of the endpoint; where none are, any webhook will do.
+/// Applies the expressions of the source, else of the wait, the job or the endpoint; where none are, any webhook will do.
 fn judge(
     gateway: &Gateway,
     webhook: &Webhook,
@@ -154,7 +154,7 @@ fn judge(
 ) -> Result<Verdict, String> {
     let terms = gateway.terms.load();
     let of_source = webhook.via.strip_prefix("source:").and_then(|name| terms.sender(name)?.cel.clone());
-    let of_wait = || wait.and_then(|wait| wait.cel.as_deref()).map(CelSpec::parse).transpose();
+    let of_wait = || wait.and_then(|wait| wait.cel.as_deref()).or(run.cel.as_deref()).map(CelSpec::parse).transpose();
     let said = |faults: Vec<FieldError>| faults.first().map(ToString::to_string).unwrap_or_default();
     let spec = match of_source {
         Some(spec) => Some(spec),

@@ -1,5 +1,8 @@
 //! How functions call back: from `POSTHASTE_GATEWAY_URL` and `POSTHASTE_TOKEN_KEYS`, and the watch over the keys.
 
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
 use posthaste_dispatcher::Callbacks;
 use posthaste_protocol::{
     gateway_url::GatewayUrl,
@@ -8,10 +11,15 @@ use posthaste_protocol::{
 };
 use posthaste_service::{
     config::{CallbackConfig, ConfigError},
+    entropy,
     key_watch::KeyWatch,
 };
+use secrecy::SecretString;
 
-use crate::roles::Roles;
+use crate::{
+    home::{Home, write_private},
+    roles::Roles,
+};
 
 const GATEWAY_URL: &str = "POSTHASTE_GATEWAY_URL";
 
@@ -29,6 +37,24 @@ pub fn configured(config: &CallbackConfig) -> anyhow::Result<Option<Configured>>
         ConfigError::one(GATEWAY_URL, said.strip_prefix(GATEWAY_URL).unwrap_or(&said).trim_start())
     })?;
     Ok(Some(Configured { gateway, keys: KeyWatch::open(source, KeyRing::parse)? }))
+}
+
+/// What is configured, else the gateway at this address with the keys of this folder, made if there are none.
+pub fn configured_or_made(config: &CallbackConfig, home: &Home, address: SocketAddr) -> anyhow::Result<Configured> {
+    if let Some(configured) = configured(config)? {
+        return Ok(configured);
+    }
+    let path = home.token_keys();
+    if !path.exists() {
+        let mut key = [0; 32];
+        entropy::fill(&mut key);
+        write_private(&path, format!("1:{}\n", hex::encode(key)).as_bytes())?;
+    }
+    let made = CallbackConfig {
+        gateway_url: Some(format!("http://{address}")),
+        token_keys: Some(SecretString::from(path.to_string_lossy().into_owned())),
+    };
+    configured(&made)?.context("there are no keys of callback tokens")
 }
 
 impl Configured {

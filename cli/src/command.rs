@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
 use crate::{
-    cel, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process, serve,
+    cel, deliveries, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process,
+    serve, source, token,
 };
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
@@ -48,6 +49,15 @@ enum Command {
     /// Try the expressions that say what a webhook means
     #[command(subcommand)]
     Cel(cel::Command),
+    /// Look at named sources of webhooks, write and delete them
+    #[command(subcommand)]
+    Source(source::Command),
+    /// Look at what came to the gateways, and judge again what was kept
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// Look into a callback token
+    #[command(subcommand)]
+    Token(token::Command),
     /// Mint API keys, list and revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -73,6 +83,9 @@ pub fn run() -> ExitCode {
         Command::Explain(one) => block_on(job::run(job::Command::Explain(one))),
         Command::Endpoint(command) => block_on(endpoint::run(command)),
         Command::Cel(command) => cel::run(command),
+        Command::Source(command) => block_on(source::run(command)),
+        Command::Deliveries(command) => block_on(deliveries::run(command)),
+        Command::Token(command) => token::run(command),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Doctor(options) => block_on(doctor::run(options)),
     };

@@ -28,11 +28,14 @@ mod serve;
 
 // Producers and operators.
 mod cel;
+mod deliveries;
 mod doctor;
 mod endpoint;
 mod enqueue;
 mod job;
 mod keys;
+mod source;
+mod token;
 
 /// A dispatch allocates some dozens of times on several threads; glibc's allocator was a fifth of its CPU.
 #[global_allocator]

@@ -188,3 +188,12 @@ pub async fn list(
         .await?;
     Ok(rows)
 }
+
+/// Under which number a delivery was kept in the inbox; `None` when it is not known, or was not kept.
+pub async fn inbox_id(connection: &mut PgConnection, delivery_id: i64) -> Result<Option<i64>, EngineError> {
+    let kept = sqlx::query_scalar("select inbox_id from posthaste.delivery where delivery_id = $1")
+        .bind(delivery_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(kept.flatten())
+}

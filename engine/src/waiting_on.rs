@@ -26,6 +26,8 @@ pub struct WaitingOn {
     pub metadata: String,
     /// Its labels.
     pub tags: Vec<String>,
+    /// The expressions of the job's own `callback`: the JSON of a [`posthaste_protocol::cel::CelSpec`].
+    pub cel: Option<String>,
     /// Where the run is.
     pub stage: Stage,
     /// The callback waits that nothing has met, in the order given; none unless the run is suspended.
@@ -91,6 +93,7 @@ fn read(row: &PgRow) -> Result<WaitingOn, EngineError> {
         max_attempts: row.try_get("max_attempts")?,
         metadata: row.try_get("metadata")?,
         tags: row.try_get("tags")?,
+        cel: row.try_get("job_cel")?,
         stage,
         waits: waits.collect(),
     })

@@ -13,6 +13,7 @@ select
   j.max_attempts,
   coalesce(j.metadata::text, '{}') as metadata,
   coalesce(j.tags, '{}') as tags,
+  (j.callback -> 'cel')::text as job_cel,
   w.job_id is not null as parked,
   w.need is not null as suspended,
   coalesce(open.names, '{}') as names,
