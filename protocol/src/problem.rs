@@ -33,6 +33,8 @@ words! {
         SourceNotFound = "source_not_found",
         /// 405: the route exists, the method does not.
         MethodNotAllowed = "method_not_allowed",
+        /// 404: no such delivery, or nothing of it was kept.
+        DeliveryNotFound = "delivery_not_found",
         /// 408: the body did not arrive in time.
         RequestTimeout = "request_timeout",
         /// 409: the request contradicts the present state.
@@ -73,7 +75,11 @@ impl Code {
             Self::MalformedJson => 400,
             Self::Unauthorized | Self::InvalidToken | Self::InvalidSignature => 401,
             Self::Forbidden | Self::ActionNotAllowed => 403,
-            Self::NotFound | Self::JobNotFound | Self::EndpointNotFound | Self::SourceNotFound => 404,
+            Self::NotFound
+            | Self::JobNotFound
+            | Self::EndpointNotFound
+            | Self::SourceNotFound
+            | Self::DeliveryNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::Conflict
@@ -104,6 +110,7 @@ impl Code {
             Self::JobNotFound => "There is no such job",
             Self::EndpointNotFound => "There is no such endpoint",
             Self::SourceNotFound => "There is no such source",
+            Self::DeliveryNotFound => "There is no such delivery to judge again",
             Self::MethodNotAllowed => "This method is not allowed here",
             Self::RequestTimeout => "The request took too long",
             Self::Conflict => "The request conflicts with the present state",

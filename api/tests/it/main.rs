@@ -7,4 +7,5 @@ mod client;
 mod endpoints;
 mod jobs;
 mod keys;
+mod sources;
 mod waiting;
