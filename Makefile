@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint docs unit examples deny bench
+.PHONY: help run test check fmt lint docs unit examples deny bench fuzz
 
 # Arguments of `make run`, such as: make run ARGS='--once --fresh'
 ARGS ?=
@@ -47,6 +47,10 @@ examples:
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "no cargo-deny: licences and bans were not checked" >&2; fi
+
+fuzz: ## Mutate the committed expressions for 900 seconds, and fail on what panics or differs (ARGS='SECONDS SEED')
+	@$(TOOLCHAIN)
+	cargo run --release --locked -p posthaste-engine --example fuzz_cel -- $(or $(ARGS),900)
 
 bench: ## Measure against the targets, bare HTTP and the peers (ARGS='--quick'); the report goes to docs/reference
 	@$(TOOLCHAIN)

@@ -64,7 +64,7 @@ language plpgsql as $finalize$
 #variable_conflict use_column
 begin
   return query
-{{finalize}};
+{{finalize_v2}};
 end $finalize$;
 
 create or replace function posthaste.end_run(

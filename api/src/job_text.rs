@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use posthaste_protocol::new_job::NewJob;
+use posthaste_protocol::{job_callback::JobCallback, new_job::NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -38,6 +38,8 @@ struct Row<'a> {
     headers: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<&'a JobCallback>,
 }
 
 /// The JSON text of one job.
@@ -58,6 +60,7 @@ pub fn job_text(job: &NewJob, traceparent: Option<&str>) -> String {
         metadata: job.metadata.as_deref(),
         headers: &job.headers,
         traceparent,
+        callback: job.callback.as_ref(),
     };
     // Strings, numbers, raw JSON and string maps cannot fail to be written.
     serde_json::to_string(&row).unwrap_or_default()

@@ -56,9 +56,14 @@ pub(crate) fn documented() -> OpenApiRouter<Api> {
             route::endpoints::put_endpoint,
             route::endpoints::delete_endpoint
         ))
+        .routes(routes!(route::sources::list_sources))
+        .routes(routes!(route::sources::get_source, route::sources::put_source, route::sources::delete_source))
+        .routes(routes!(route::deliveries::list_deliveries))
+        .routes(routes!(route::deliveries::replay_delivery))
         .routes(routes!(route::endpoint_action::pause_endpoint))
         .routes(routes!(route::endpoint_action::resume_endpoint))
         .routes(routes!(route::endpoint_action::rotate_endpoint_secret))
+        .routes(routes!(route::cel::eval_cel))
 }
 
 async fn not_found(uri: Uri) -> ApiError {

@@ -5,7 +5,10 @@ use std::{future::Future, process::ExitCode};
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
-use crate::{dev, dispatcher, doctor, endpoint, enqueue, failure, job, keys, migrate, output, process, serve};
+use crate::{
+    cel, deliveries, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process,
+    serve, source, token,
+};
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
 #[derive(Debug, Parser)]
@@ -29,8 +32,10 @@ enum Command {
     Migrate(migrate::Options),
     /// Run a dispatcher alone: claim jobs, POST them, record what became of them
     Dispatcher(Box<process::Options>),
-    /// Run the API and a dispatcher in one process
-    Serve(Box<process::Options>),
+    /// Run a callback gateway alone: verify what functions and webhooks say, and end their runs
+    Gateway(Box<gateway::Options>),
+    /// Run the API, a dispatcher and the callback gateway in one process
+    Serve(Box<serve::Options>),
     /// Enqueue a job
     Enqueue(Box<enqueue::Options>),
     /// Look at jobs, wait for them, cancel them, try them again
@@ -41,6 +46,18 @@ enum Command {
     /// Look at endpoints, write, pause and delete them
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Try the expressions that say what a webhook means
+    #[command(subcommand)]
+    Cel(cel::Command),
+    /// Look at named sources of webhooks, write and delete them
+    #[command(subcommand)]
+    Source(source::Command),
+    /// Look at what came to the gateways, and judge again what was kept
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// Look into a callback token
+    #[command(subcommand)]
+    Token(token::Command),
     /// Mint API keys, list and revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -58,12 +75,17 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Dev(options) => dev::run(*options),
         Command::Migrate(options) => block_on(migrate::run(options)),
-        Command::Dispatcher(options) => process::run(*options, dispatcher::begin),
-        Command::Serve(options) => process::run(*options, serve::begin),
+        Command::Dispatcher(options) => process::run(*options, None, dispatcher::begin),
+        Command::Gateway(options) => gateway::run(*options),
+        Command::Serve(options) => serve::run(*options),
         Command::Enqueue(options) => block_on(enqueue::run(*options)),
         Command::Job(command) => block_on(job::run(command)),
         Command::Explain(one) => block_on(job::run(job::Command::Explain(one))),
         Command::Endpoint(command) => block_on(endpoint::run(command)),
+        Command::Cel(command) => cel::run(command),
+        Command::Source(command) => block_on(source::run(command)),
+        Command::Deliveries(command) => block_on(deliveries::run(command)),
+        Command::Token(command) => token::run(command),
         Command::Keys(command) => block_on(keys::run(command)),
         Command::Doctor(options) => block_on(doctor::run(options)),
     };

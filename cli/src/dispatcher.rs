@@ -1,6 +1,6 @@
 //! `posthaste dispatcher`: claim, POST, record; health and metrics beside it.
 
-use posthaste_dispatcher::Settings;
+use posthaste_dispatcher::{Callbacks, Settings};
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
     config::{ApiConfig, DatabaseConfig, DispatcherConfig},
@@ -30,6 +30,7 @@ pub fn settings(
     database: &DatabaseConfig,
     dispatcher: &DispatcherConfig,
     seal_keys: Option<SealKeys>,
+    callbacks: Option<Callbacks>,
 ) -> anyhow::Result<Settings> {
     Ok(Settings {
         database_url: database.database_url()?.expose().to_owned(),
@@ -37,6 +38,7 @@ pub fn settings(
         concurrency: dispatcher.concurrency()?,
         egress: egress::policy(dispatcher.egress_allow()?),
         seal_keys,
+        callbacks,
     })
 }
 

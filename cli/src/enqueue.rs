@@ -8,7 +8,7 @@ use posthaste_engine::{
     EngineError,
     enqueue::{self, Enqueued},
 };
-use posthaste_protocol::{id::JobId, job::State, new_job::NewJob, problem::FieldError};
+use posthaste_protocol::{id::JobId, job::State, new_job::NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -58,6 +58,9 @@ pub struct Options {
     /// The producer's own notes: a JSON object, @FILE, or -
     #[arg(long, value_name = "JSON|@FILE|-")]
     metadata: Option<String>,
+    /// What a webhook to this job means, as in {"cel": {"filter": "…"}}: JSON, @FILE, or -
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    callback: Option<String>,
     /// Wait until the job has ended and show it; exit 1 unless it completed
     #[arg(long)]
     wait: bool,
@@ -96,12 +99,15 @@ struct Document<'a> {
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<&'a RawValue>,
 }
 
 /// Enqueues and prints the id.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    if options.args == "-" && options.metadata.as_deref() == Some("-") {
-        return Err(Usage("only one of --args and --metadata can be read from stdin".to_owned()).into());
+    let documents = [Some(&options.args), options.metadata.as_ref(), options.callback.as_ref()];
+    if documents.into_iter().flatten().filter(|given| *given == "-").count() > 1 {
+        return Err(Usage("only one of --args, --metadata and --callback can be read from stdin".to_owned()).into());
     }
     let document = document(&options)?;
     let mut connection = options.target.connect().await?;
@@ -128,8 +134,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// The job as one JSON text, its types checked.
 fn document(options: &Options) -> anyhow::Result<String> {
-    let args = json("args", &options.args)?;
-    let metadata = options.metadata.as_deref().map(|text| json("metadata", text)).transpose()?;
+    let args = input::json("args", &options.args)?;
+    let metadata = options.metadata.as_deref().map(|text| input::json("metadata", text)).transpose()?;
+    let callback = options.callback.as_deref().map(|text| input::json("callback", text)).transpose()?;
     let document = serde_json::to_string(&Document {
         kind: &options.kind,
         args: &args,
@@ -143,16 +150,9 @@ fn document(options: &Options) -> anyhow::Result<String> {
         timeout_ms: options.timeout_ms,
         tags: &options.tags,
         metadata: metadata.as_deref(),
+        callback: callback.as_deref(),
     })?;
-    NewJob::parse(&document).map_err(Malformed)?;
+    let checked = NewJob::parse(&document).and_then(|job| enqueue::check(&job));
+    checked.map_err(Malformed)?;
     Ok(document)
-}
-
-/// JSON, byte for byte as it was given.
-fn json(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
-    let text = input::document(field, given)?;
-    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
-        let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
-        Malformed(vec![fault]).into()
-    })
 }

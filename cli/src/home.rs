@@ -77,6 +77,11 @@ impl Home {
         self.root.join("secret.keys")
     }
 
+    /// The keys of callback tokens.
+    pub fn token_keys(&self) -> PathBuf {
+        self.root.join("token.keys")
+    }
+
     /// The log while a live view has the terminal.
     pub fn log(&self) -> PathBuf {
         self.root.join("posthaste.log")

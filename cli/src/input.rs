@@ -5,6 +5,7 @@ use std::{io::Read, path::Path};
 use anyhow::Context as _;
 use posthaste_protocol::problem::FieldError;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::failure::Malformed;
 
@@ -25,6 +26,21 @@ pub fn document(field: &str, given: &str) -> anyhow::Result<String> {
         }
         None => Ok(given.to_owned()),
     }
+}
+
+/// A JSON document, byte for byte as it was given.
+pub fn json(field: &str, given: &str) -> anyhow::Result<Box<RawValue>> {
+    let text = document(field, given)?;
+    RawValue::from_string(text.trim().to_owned()).map_err(|error| {
+        let fault = FieldError::new(field, FieldError::MALFORMED_JSON, format!("is not JSON: {error}"));
+        Malformed(vec![fault]).into()
+    })
+}
+
+/// The text of an expression, or that of the file of which `@FILE` is the name.
+pub fn expression(given: &str) -> anyhow::Result<String> {
+    // No expression begins with this sign.
+    if given.starts_with('@') { document("expression", given) } else { Ok(given.to_owned()) }
 }
 
 fn names_a_file(given: &str) -> bool {

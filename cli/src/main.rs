@@ -13,23 +13,29 @@ mod home;
 mod secret_keys;
 // Documents: text, @FILE, or stdin.
 mod input;
-// Where dispatches may go.
+// Where dispatches may go, and how their functions call back.
+mod callbacks;
 mod egress;
 
 // Services.
 mod dev;
 mod dispatcher;
+mod gateway;
 mod migrate;
 mod process;
 mod roles;
 mod serve;
 
 // Producers and operators.
+mod cel;
+mod deliveries;
 mod doctor;
 mod endpoint;
 mod enqueue;
 mod job;
 mod keys;
+mod source;
+mod token;
 
 /// A dispatch allocates some dozens of times on several threads; glibc's allocator was a fifth of its CPU.
 #[global_allocator]

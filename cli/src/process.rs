@@ -1,16 +1,26 @@
 //! The process of a service: settings checked, database looked at, port taken, then its roles until SIGTERM.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use clap::Args;
 use posthaste_dispatcher::Settings;
 use posthaste_service::{
-    config::{self, ApiConfig, DatabaseConfig, DispatcherConfig, SecretsConfig, TelemetryConfig},
+    config::{
+        self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, GatewayConfig, SecretsConfig,
+        TelemetryConfig,
+    },
     shutdown::Shutdown,
-    telemetry::{self, TelemetryGuard},
+    telemetry,
 };
 use tokio::net::TcpListener;
 
-use crate::{command, connection, dispatcher, roles::Roles, secret_keys};
+use crate::{
+    callbacks::{self, Configured},
+    command, connection, dispatcher, gateway,
+    roles::Roles,
+    secret_keys,
+};
 
 /// Settings of a service.
 #[derive(Debug, Args)]
@@ -23,6 +33,8 @@ pub struct Options {
     #[command(flatten)]
     dispatcher: DispatcherConfig,
     #[command(flatten)]
+    callback: CallbackConfig,
+    #[command(flatten)]
     secrets: SecretsConfig,
     #[command(flatten)]
     telemetry: TelemetryConfig,
@@ -31,31 +43,56 @@ pub struct Options {
 /// Adds a service to the roles of its process; one of them answers on the port.
 pub type Begin = fn(&mut Roles, TcpListener, Settings, &ApiConfig) -> anyhow::Result<()>;
 
-/// Runs a service until SIGTERM, then drains.
-pub fn run(options: Options, begin: Begin) -> anyhow::Result<()> {
+/// Runs a service until SIGTERM, then drains; with the gateway beside it, if callbacks are configured and its settings are
+/// given.
+pub fn run(options: Options, gateway: Option<GatewayConfig>, begin: Begin) -> anyhow::Result<()> {
     config::check(&[
         &options.database.required(),
         &options.api,
         &options.dispatcher,
+        &options.callback,
         &options.secrets,
         &options.telemetry,
     ])?;
     let keys = secret_keys::configured(&options.secrets)?;
-    let settings = dispatcher::settings(&options.database, &options.dispatcher, keys)?;
+    let callbacks = callbacks::configured(&options.callback)?;
+    let of_dispatcher = callbacks.as_ref().map(Configured::of_dispatcher);
+    let settings = dispatcher::settings(&options.database, &options.dispatcher, keys, of_dispatcher)?;
     let guard = telemetry::init(&options.telemetry)?;
-    command::block_on(until_ended(options, settings, guard, begin))
+    command::block_on(async {
+        let ended = until_ended(options, settings, callbacks, gateway, begin).await;
+        guard.shutdown().await;
+        ended
+    })
 }
 
-async fn until_ended(options: Options, settings: Settings, guard: TelemetryGuard, begin: Begin) -> anyhow::Result<()> {
+async fn until_ended(
+    options: Options,
+    settings: Settings,
+    callbacks: Option<Configured>,
+    gateway: Option<GatewayConfig>,
+    begin: Begin,
+) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
-    let address = options.api.listen()?;
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; choose another address with --api-listen or POSTHASTE_API_LISTEN")
-    })?;
+    let listener = bind_api(options.api.listen()?).await?;
     let mut roles = Roles::new(shutdown);
+    if let Some(callbacks) = callbacks {
+        if let Some(config) = gateway {
+            let listener = gateway::bind(&config).await?;
+            let keys = settings.seal_keys.clone();
+            let config = callbacks.of_gateway(&settings.database_url, &settings.listen_url, keys);
+            gateway::start(&mut roles, listener, &config)?;
+        }
+        callbacks.watch(&mut roles);
+    }
     begin(&mut roles, listener, settings, &options.api)?;
-    let ended = roles.join().await;
-    guard.shutdown().await;
-    ended
+    roles.join().await
+}
+
+/// Takes the port of REST, health and metrics.
+pub async fn bind_api(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with --api-listen or POSTHASTE_API_LISTEN")
+    })
 }

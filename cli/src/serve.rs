@@ -1,17 +1,33 @@
-//! `posthaste serve`: the API and a dispatcher in one process.
+//! `posthaste serve`: the API, a dispatcher and the callback gateway in one process.
 
 use std::sync::Arc;
 
+use clap::Args;
 use posthaste_api::{ApiSettings, ApiState};
 use posthaste_dispatcher::{Settings, egress::EgressPolicy};
-use posthaste_service::config::ApiConfig;
+use posthaste_service::config::{self, ApiConfig, GatewayConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
-use crate::{dispatcher, egress, roles::Roles};
+use crate::{dispatcher, egress, process, roles::Roles};
 
-/// Adds both to the roles of this process.
-pub fn begin(roles: &mut Roles, listener: TcpListener, settings: Settings, api: &ApiConfig) -> anyhow::Result<()> {
+/// Settings of all three.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    process: process::Options,
+    #[command(flatten)]
+    gateway: GatewayConfig,
+}
+
+/// Runs all three until SIGTERM, then drains; without the settings of callbacks, no gateway.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    config::check(&[&options.gateway])?;
+    process::run(options.process, Some(options.gateway), begin)
+}
+
+/// Adds the API and the dispatcher to the roles of this process.
+fn begin(roles: &mut Roles, listener: TcpListener, settings: Settings, api: &ApiConfig) -> anyhow::Result<()> {
     if settings.seal_keys.is_none() {
         tracing::warn!("POSTHASTE_SECRET_KEYS is not set: endpoints cannot be written, and nothing can be dispatched");
     }

@@ -7,22 +7,23 @@ use std::{
 
 use posthaste_engine::{
     claim::ClaimedRun,
-    finalize::RunEnd,
     lane::Lane,
-    lifecycle::{self, Outcome, Policy, RunError, THROTTLES_BEFORE_CHARGE},
+    lifecycle::{Outcome, RunError, THROTTLES_BEFORE_CHARGE},
 };
-use posthaste_service::{entropy, telemetry};
+use posthaste_protocol::dispatch::UnsendableHeader;
+use posthaste_service::{clock, telemetry};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, debug_span, info, warn};
 
 use crate::{
     breaker::{Consequence, State},
-    completer::Ended,
     context::Context,
     egress::{Answer, SendError},
-    outcome::{self, AnswerContext, RESULT_CAP, Verdict},
+    ending::{Ending, Facts},
+    mint::Minted,
+    outcome::{self, AnswerContext, RESULT_CAP, Reading, Verdict},
     permit::{Hold, Permit},
-    request,
+    request::{self, DispatchRequest},
     target::Target,
 };
 
@@ -40,52 +41,6 @@ pub struct Flight {
     pub permit: Permit,
     /// Given back when the POST has ended.
     pub hold: Hold,
-}
-
-/// What is known of a POST besides its outcome.
-#[derive(Default)]
-struct Facts {
-    class: Option<&'static str>,
-    status: Option<u16>,
-    began: Option<Instant>,
-    headers_us: Option<u64>,
-    body_us: Option<u64>,
-}
-
-/// What the end of a run needs of its flight.
-struct Open {
-    run: Arc<ClaimedRun>,
-    target: Arc<Target>,
-    permit: Permit,
-}
-
-/// Tells the end of a run even when its task panics: an end that nobody tells would hold its permit and lease for ever.
-struct Ending {
-    context: Arc<Context>,
-    open: Option<Open>,
-}
-
-impl Ending {
-    fn tell(&mut self, outcome: Outcome, facts: &Facts) {
-        let Some(Open { run, target, permit }) = self.open.take() else { return };
-        self.context.flights().remove(&run.job_id);
-        let max_attempts = u32::try_from(run.max_attempts).unwrap_or(1);
-        let policy = Policy { max_attempts, retry: target.retry.clone() };
-        let transition = lifecycle::decide(outcome, run.spent, &policy, entropy::jitter());
-        let ended = Ended { end: run_end(&run, transition, facts), began: facts.began, permit };
-        // The completer outlives every flight; should it be gone, the lease is rescued.
-        if self.context.ended.send(ended).is_err() {
-            warn!(job.id = run.job_id, "the completer is gone; the run will be rescued");
-        }
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let error = RunError::new("dispatcher_panic", "the dispatcher failed while it handled this run");
-        let fail = self.open.as_ref().is_some_and(|open| open.target.lost().fail);
-        self.tell(Outcome::Unknown { error, fail }, &Facts { class: Some("unknown"), ..Facts::default() });
-    }
 }
 
 /// Runs one attempt to its end.
@@ -125,13 +80,10 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
     let Flight { run: _, lane: _, target: _, claimed, permit, hold } = flight;
     let cancel = CancellationToken::new();
     context.flights().insert(run.job_id, cancel.clone());
-    let mut ending = Ending {
-        context: Arc::clone(&context),
-        open: Some(Open { run: Arc::clone(&run), target: Arc::clone(&target), permit }),
-    };
+    let mut ending = Ending::new(Arc::clone(&context), Arc::clone(&run), Arc::clone(&target), permit);
     let mut facts = Facts::default();
     if run.expired {
-        return ending.tell(Outcome::Expired, &facts);
+        return ending.end(Outcome::Expired, &facts);
     }
     let slot = tokio::select! {
         slot = hold.enter() => slot,
@@ -140,13 +92,13 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
     };
     // No slot: the endpoint's breaker opened, or this process drains. Too late: a rescuer may hold the run by now.
     let Some(_slot) = slot.filter(|_| context.may_send(claimed)) else {
-        return ending.tell(Outcome::Released, &facts);
+        return ending.end(Outcome::Released, &facts);
     };
-    let request = match request::build(&run, &lane, &target, *context.installation.as_bytes(), span) {
+    let request = match request(&context, &run, &lane, &target, claimed, span) {
         Ok(request) => request,
         Err(error) => {
             let error = RunError::new("unsendable", error.to_string());
-            return ending.tell(Outcome::GaveUp { error }, &facts);
+            return ending.end(Outcome::GaveUp { error }, &facts);
         }
     };
     let began = Instant::now();
@@ -164,23 +116,39 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
         () = context.shutdown.hard().cancelled() => {
             facts.class = Some("unknown");
             let error = RunError::new("shutdown", "the dispatcher stopped before the function answered");
-            return ending.tell(Outcome::Unknown { error, fail: target.lost().fail }, &facts);
+            return ending.lost(error, &facts);
         }
     };
     target.gate.took(began.elapsed());
     target.dispatch_seconds.observe(began.elapsed().as_secs_f64());
-    let outcome = judge(&context, &run, &target, &result, &mut facts);
-    describe(span, &outcome, &facts);
-    ending.tell(outcome, &facts);
+    let reading = judge(&context, &run, &target, &result, &mut facts);
+    describe(span, &reading, &facts);
+    ending.tell(reading, &facts);
 }
 
-/// The POST was dropped on request; what the run holds is held until the function's grace is over.
+/// The request, with the tokens to call back. They are gone before the POST begins.
+fn request(
+    context: &Context,
+    run: &ClaimedRun,
+    lane: &Lane,
+    target: &Target,
+    claimed: Instant,
+    span: &Span,
+) -> Result<DispatchRequest, UnsendableHeader> {
+    let minted = context.callbacks.as_ref().map(|callbacks| callbacks.mint(run, target, claimed, clock::unix_now()));
+    request::build(run, lane, target, *context.installation.as_bytes(), minted.as_ref().map(Minted::grant), span)
+}
+
+/// The POST was dropped on request. What the run holds is held until the function's grace is over; a callback that
+/// comes before wins. A function that was never called has nothing to end.
 async fn cancelled(context: &Context, ending: &mut Ending, target: &Target, facts: &Facts) {
-    tokio::select! {
-        () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => {}
-        () = context.shutdown.soft().cancelled() => {}
+    if facts.began.is_some() {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => {}
+            () = context.shutdown.hard().cancelled() => {}
+        }
     }
-    ending.tell(Outcome::Cancelled { reason: Some("cancelled while it was running".to_owned()) }, facts);
+    ending.end(Outcome::Cancelled { reason: Some("cancelled while it was running".to_owned()) }, facts);
 }
 
 /// The answer, or its absence, read by the table; and what it says about the endpoint.
@@ -190,8 +158,9 @@ fn judge(
     target: &Target,
     result: &Result<Answer, SendError>,
     facts: &mut Facts,
-) -> Outcome {
-    let (mut outcome, verdict) = match result {
+) -> Reading {
+    let callbacks = context.callbacks.is_some();
+    let (mut reading, verdict) = match result {
         Ok(answer) => {
             facts.class = Some("responded");
             facts.status = Some(answer.status.as_u16());
@@ -201,26 +170,40 @@ fn judge(
                 status_map: &target.status_map,
                 sdk: target.spec.sdk,
                 accept_202_wait: target.waits_on_202(),
+                callbacks,
+                max_run_ms: target.spec.max_run_ms,
+                now_unix: clock::unix_now(),
                 result_cap: RESULT_CAP,
             };
             outcome::classify(&answer.view(), &table)
         }
         Err(error) => {
-            let (outcome, verdict) = outcome::from_send_error(error, target.on_unknown());
+            let (reading, verdict) = outcome::from_send_error(error, target.on_unknown(callbacks));
             facts.class = Some(if verdict == Verdict::NotSent { "not_sent" } else { "unknown" });
-            (outcome, verdict)
+            (reading, verdict)
         }
     };
     let now = Instant::now();
     let (consequence, others_succeed, probed) = target.gate.health(|health| {
         let (others_succeed, probed) = (health.others_succeed(now), health.state() == State::HalfOpen);
+        match &reading {
+            Reading::Accepted(_) => health.took_job(true),
+            Reading::Ended(Outcome::Completed { .. }) | Reading::Suspended(_) => health.took_job(false),
+            _ => {}
+        }
         (health.record(verdict, run.job_id, now), others_succeed, probed)
     });
-    if let Outcome::Throttled { charged, .. } = &mut outcome {
-        *charged = run.spent.uncounted >= THROTTLES_BEFORE_CHARGE && others_succeed;
+    match &mut reading {
+        Reading::Ended(Outcome::Throttled { charged, .. }) => {
+            *charged = run.spent.uncounted >= THROTTLES_BEFORE_CHARGE && others_succeed;
+        }
+        Reading::Accepted(Err(error)) => {
+            warn!(job.id = run.job_id, error = %error, "waiting as long as the endpoint says");
+        }
+        _ => {}
     }
     announce(context, target, consequence, probed);
-    outcome
+    reading
 }
 
 fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence, probed: bool) {
@@ -246,14 +229,25 @@ fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence, p
     }
 }
 
-fn describe(span: &Span, outcome: &Outcome, facts: &Facts) {
+fn describe(span: &Span, reading: &Reading, facts: &Facts) {
     if span.is_disabled() {
         return;
     }
     if let Some(status) = facts.status {
         span.record("http.status", status);
     }
-    let word = match outcome {
+    let word = match reading {
+        Reading::Accepted(_) => "accepted",
+        Reading::Suspended(_) => "suspended",
+        Reading::Unknown(error) => error.code.as_ref(),
+        Reading::Ended(outcome) => word_of(outcome),
+    };
+    span.record("outcome", word);
+    debug!(outcome = word, "attempt ended");
+}
+
+fn word_of(outcome: &Outcome) -> &str {
+    match outcome {
         Outcome::Completed { .. } => "completed",
         Outcome::Snoozed { .. } => "snoozed",
         Outcome::Cancelled { .. } => "cancelled",
@@ -266,30 +260,5 @@ fn describe(span: &Span, outcome: &Outcome, facts: &Facts) {
         Outcome::TimedOut(_) => "timed_out",
         Outcome::Expired => "expired",
         Outcome::Released => "released",
-    };
-    span.record("outcome", word);
-    debug!(outcome = word, "attempt ended");
-}
-
-/// Whether a row of snoozes turns into one of holds, or the other way round: the clock starts anew.
-fn changes_kind(run: &ClaimedRun, transition: &lifecycle::Transition) -> bool {
-    matches!(transition.next, lifecycle::Next::Again { snoozing, .. } if snoozing != run.spent.snoozing)
-}
-
-fn run_end(run: &ClaimedRun, transition: lifecycle::Transition, facts: &Facts) -> RunEnd {
-    RunEnd {
-        lease: run.lease,
-        job_id: run.job_id,
-        run_lease: run.run_lease,
-        scan: run.scan,
-        attempt: if facts.began.is_some() { run.attempt() } else { run.attempt() - 1 },
-        uncounted_since: run.uncounted_since.filter(|_| !changes_kind(run, &transition)),
-        transition,
-        class: facts.class,
-        http_status: facts.status.and_then(|status| i16::try_from(status).ok()),
-        age_us: None, // set by the completer, when it writes
-        headers_us: facts.headers_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
-        body_us: facts.body_us.map(|us| i32::try_from(us).unwrap_or(i32::MAX)),
-        callback: None,
     }
 }

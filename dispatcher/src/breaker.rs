@@ -15,6 +15,8 @@ const WITNESSES: usize = 5;
 const SLICES: usize = 10;
 /// The limit is not shrunk twice within this time: the answers in flight tell the same story.
 const SHRINK_PAUSE: Duration = Duration::from_secs(1);
+/// So many answers in a row that were 202 make an endpoint one whose functions call back.
+const ACCEPTS: u32 = 3;
 /// How long a success vouches that others of the endpoint succeed.
 const SUCCESS_VOUCHES: Duration = Duration::from_mins(10);
 
@@ -93,6 +95,8 @@ pub struct EndpointHealth {
     misconfigured: Witnesses,
     shrunk_at: Option<Instant>,
     success_at: Option<Instant>,
+    /// Jobs in a row that were accepted and not done at once.
+    accepted: u32,
 }
 
 impl EndpointHealth {
@@ -111,6 +115,7 @@ impl EndpointHealth {
             misconfigured: Witnesses::default(),
             shrunk_at: None,
             success_at: None,
+            accepted: 0,
         }
     }
 
@@ -136,6 +141,16 @@ impl EndpointHealth {
     /// Whether another job of this endpoint succeeded lately.
     pub fn others_succeed(&self, now: Instant) -> bool {
         self.success_at.is_some_and(|at| now.saturating_duration_since(at) < SUCCESS_VOUCHES)
+    }
+
+    /// Whether the last jobs that it took were all accepted with a 202.
+    pub const fn accepts(&self) -> bool {
+        self.accepted >= ACCEPTS
+    }
+
+    /// Remembers whether it accepted a job that it took, or was done with it at once.
+    pub const fn took_job(&mut self, accepted: bool) {
+        self.accepted = if accepted { self.accepted.saturating_add(1) } else { 0 };
     }
 
     /// How many dispatches may be open at once now: the adaptive limit, one probe when half open, none when open.
@@ -305,6 +320,15 @@ mod tests {
             health.record(Verdict::Success, round * 10 + 9, now);
         }
         assert_eq!(health.state(), State::Closed);
+    }
+
+    #[test]
+    fn an_endpoint_whose_last_answers_were_202_is_one_that_calls_back() {
+        let (mut health, _) = endpoint();
+        for (accepted, accepts) in [(true, false), (true, false), (true, true), (true, true), (false, false)] {
+            health.took_job(accepted);
+            assert_eq!(health.accepts(), accepts);
+        }
     }
 
     #[test]

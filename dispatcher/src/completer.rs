@@ -1,7 +1,7 @@
-//! Completer: ended runs → finalize, in batches. A permit is given back when the end of its run is durable.
+//! Completer: ended runs → finalize, accepted ones → park, suspended ones → suspend, in batches. A permit is given back
+//! when what became of its run is durable.
 
 use std::{
-    borrow::Borrow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,16 +9,25 @@ use std::{
 use posthaste_engine::{
     EngineError,
     finalize::{EndedBy, RunEnd, Settled, settle},
-    lifecycle::{Next, Recorded, RunError, Transition},
+    held::HeldRun,
+    lifecycle::{self, Next, Outcome, Policy, RunError},
+    park::{Park, Parked, park},
     session::Session,
+    suspend::{Suspend, Suspended, suspend},
 };
+use posthaste_service::entropy;
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, error, warn};
 
-use crate::{context::Context, permit::Permit};
+use crate::{
+    context::Context,
+    told::{Fate, Kind, Told, Word},
+};
 
 /// The most runs one finalize ends.
 const BATCH_MAX: usize = 500;
+/// The most suspensions of one transaction: each has steps, and some dozens of waits.
+const SUSPEND_MAX: usize = 50;
 /// How long a small batch waits for company while others are in flight; and how long while company keeps coming.
 const LINGER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
 /// So many ends within the first wait, and more are coming.
@@ -28,33 +37,16 @@ const BATCH_GOOD: usize = 128;
 /// How long a batch waits when Postgres is away, and a run that Postgres refuses before it is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// One ended run.
-pub struct Ended {
-    /// Its end.
-    pub end: RunEnd,
-    /// When its POST began.
-    pub began: Option<Instant>,
-    /// Held until the end is durable, and given back by dropping this.
-    #[expect(dead_code, reason = "its drop is what it is for")]
-    pub permit: Permit,
-}
+/// What the completers share; each takes a batch in turn while the others write theirs.
+pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Told>>>;
 
-impl Borrow<RunEnd> for Ended {
-    fn borrow(&self) -> &RunEnd {
-        &self.end
-    }
-}
-
-/// The ends that the completers share; each takes a batch in turn while the others write theirs.
-pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Ended>>>;
-
-/// Writes ends until every flight has told its own. False: the hard stop came first, and some are not written.
+/// Writes what is told until every flight has told its own. False: the hard stop came first, and some are not written.
 pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> bool {
     let mut completer = Completer { context, aside: Vec::new() };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
-        if !completer.write(&mut session, &mut batch).await {
+        if !completer.write_in_turn(&mut session, &mut batch).await {
             return false;
         }
     }
@@ -64,22 +56,22 @@ pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> b
 struct Completer {
     context: Arc<Context>,
     /// Runs that Postgres refused one by one; each waits by itself.
-    aside: Vec<Ended>,
+    aside: Vec<Told>,
 }
 
 impl Completer {
-    /// Waits for ends, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
-    async fn gather(&self, batch: &mut Vec<Ended>, inbox: &Inbox) -> bool {
+    /// Waits for words, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
+    async fn gather(&self, batch: &mut Vec<Told>, inbox: &Inbox) -> bool {
         let leftover = !self.aside.is_empty();
-        let mut ended = tokio::select! {
-            ended = inbox.lock() => ended,
+        let mut told = tokio::select! {
+            told = inbox.lock() => told,
             () = tokio::time::sleep(PAUSE), if leftover => return true,
         };
         let closing = self.context.closing.is_cancelled();
         let drained = self.context.leases.any_drained();
         tokio::select! {
             biased;
-            _ = ended.recv_many(batch, BATCH_MAX) => {}
+            _ = told.recv_many(batch, BATCH_MAX) => {}
             () = self.context.closing.cancelled(), if !closing => return true,
             // Runs that stand aside, and leases to delete, are seen to even when no others end.
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
@@ -94,28 +86,43 @@ impl Completer {
             // By the clock, not by the end: waking for each costs more than writing it.
             tokio::time::sleep(LINGER.0).await;
             let room = BATCH_MAX - batch.len();
-            if !ended.is_empty() {
-                ended.recv_many(batch, room).await;
+            if !told.is_empty() {
+                told.recv_many(batch, room).await;
             }
         }
         true
     }
 
-    /// Writes the whole batch, however often Postgres must be asked. False: the hard stop came first.
-    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Ended>) -> bool {
+    /// Writes one kind after the other, so that a lease is deleted with the last of its runs, whatever became of that.
+    /// False: the hard stop came first.
+    async fn write_in_turn(&mut self, session: &mut Session, batch: &mut Vec<Told>) -> bool {
+        for (kind, most) in [(Kind::Park, BATCH_MAX), (Kind::Suspend, SUSPEND_MAX)] {
+            let mut some: Vec<Told> = batch.extract_if(.., |one| one.kind() == kind).collect();
+            while !some.is_empty() {
+                let mut part = some.split_off(some.len().saturating_sub(most));
+                if !self.write(session, &mut part).await {
+                    return false;
+                }
+            }
+        }
+        self.write(session, batch).await
+    }
+
+    /// Writes the whole batch, all of one kind, however often Postgres must be asked. False: the hard stop came
+    /// first.
+    async fn write(&mut self, session: &mut Session, batch: &mut Vec<Told>) -> bool {
         loop {
             let now = Instant::now();
             for one in batch.iter_mut() {
-                let age = one.began.map(|began| now.saturating_duration_since(began).as_micros());
-                one.end.age_us = age.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
+                one.age(now);
             }
             let drained = self.context.leases.drained_with(batch);
             if batch.is_empty() && drained.is_empty() {
                 return true;
             }
-            let error = match self.settle(session, batch, &drained).await {
-                Ok(settled) => {
-                    self.finished(batch, &settled, &drained);
+            let error = match self.issue(session, batch, &drained).await {
+                Ok(fates) => {
+                    self.finished(batch, fates, &drained);
                     batch.clear();
                     return true;
                 }
@@ -126,7 +133,7 @@ impl Completer {
                 self.divide(session, std::mem::take(batch)).await;
                 return true;
             }
-            warn!(error = %error, runs = batch.len(), "ends cannot be written now; they are kept and tried again");
+            warn!(error = %error, runs = batch.len(), "runs cannot be written now; they are kept and tried again");
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = self.context.shutdown.hard().cancelled() => return false,
@@ -134,26 +141,38 @@ impl Completer {
         }
     }
 
-    async fn settle(
-        &self,
-        session: &mut Session,
-        ends: &[Ended],
-        drained: &[i64],
-    ) -> Result<Vec<Settled>, EngineError> {
-        let sent = Instant::now();
-        let result = session.call(async |c| settle(c, ends, EndedBy::Dispatcher, drained).await).await;
-        self.context.metrics.statement("finalize", sent.elapsed(), result.is_ok());
-        #[expect(clippy::cast_precision_loss, reason = "at most 500")]
-        self.context.metrics.finalize_batch.observe(ends.len() as f64);
+    /// Writes a batch of one kind once.
+    async fn issue(&self, session: &mut Session, batch: &[Told], drained: &[i64]) -> Result<Vec<Fate>, EngineError> {
+        let (sent, metrics) = (Instant::now(), &self.context.metrics);
+        let (statement, result) = match batch.first().map_or(Kind::End, Told::kind) {
+            Kind::End => {
+                #[expect(clippy::cast_precision_loss, reason = "at most 500")]
+                metrics.finalize_batch.observe(batch.len() as f64);
+                let ends: Vec<&RunEnd> = batch.iter().filter_map(Told::end).collect();
+                let settled = session.call(async |c| settle(c, &ends, EndedBy::Dispatcher, drained).await).await;
+                ("finalize", settled.map(|all| all.into_iter().map(Fate::Settled).collect()))
+            }
+            Kind::Park => {
+                let parks: Vec<Park> = batch.iter().filter_map(|one| one.park().cloned()).collect();
+                let parked = session.call(async |c| park(c, &parks, drained).await).await;
+                ("park", parked.map(|all| all.into_iter().map(Fate::Parked).collect()))
+            }
+            Kind::Suspend => {
+                let suspends: Vec<Suspend> = batch.iter().filter_map(|one| one.suspend().cloned()).collect();
+                let suspended = session.call(async |c| suspend(c, &suspends, drained).await).await;
+                ("suspend", suspended.map(|all| all.into_iter().map(Fate::Suspended).collect()))
+            }
+        };
+        metrics.statement(statement, sent.elapsed(), result.is_ok());
         result
     }
 
     /// One lock, value or row of the batch is at fault: halves it until the guilty run stands alone.
-    async fn divide(&mut self, session: &mut Session, batch: Vec<Ended>) {
+    async fn divide(&mut self, session: &mut Session, batch: Vec<Told>) {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
-            match self.settle(session, &part, &[]).await {
-                Ok(settled) => self.finished(&part, &settled, &[]),
+            match self.issue(session, &part, &[]).await {
+                Ok(fates) => self.finished(&mut part, fates, &[]),
                 Err(error) if error.is_divisible() && part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
@@ -164,24 +183,30 @@ impl Completer {
     }
 
     /// Keeps what could not be written. A value that Postgres will never store ends its job, which then says so.
-    fn set_aside(&mut self, mut part: Vec<Ended>, error: &EngineError) {
+    fn set_aside(&mut self, mut part: Vec<Told>, error: &EngineError) {
         for one in &mut part {
-            warn!(job.id = one.end.job_id, run_lease = one.end.run_lease, error = %error, "the end of a run was refused");
+            let run = one.run();
+            warn!(job.id = run.job_id, run_lease = run.run_lease, error = %error, "what became of a run was refused");
             if let EngineError::Refused { code, .. } = error
                 && (code.starts_with("22") || code.starts_with("54"))
             {
-                one.end.transition = unstorable();
+                one.make_storable(|held, error| failed(&self.context, held, error));
             }
         }
         self.aside.append(&mut part);
     }
 
-    fn finished(&self, ends: &[Ended], settled: &[Settled], deleted: &[i64]) {
-        self.context.leases.ended(ends, deleted);
+    fn finished(&mut self, batch: &mut Vec<Told>, mut fates: Vec<Fate>, deleted: &[i64]) {
+        self.fail_refused(batch, &mut fates);
+        self.context.leases.written(batch, deleted);
         // Most of a batch ends alike, and looking up a counter by three labels costs more than counting.
         let mut alike: Vec<(OutcomeLabels, u64)> = Vec::new();
-        for (one, settled) in ends.iter().zip(settled) {
-            let Some(labels) = self.note(&one.end, *settled) else { continue };
+        for (one, fate) in batch.iter().zip(fates) {
+            let (Some(end), Fate::Settled(settled)) = (one.end(), fate) else {
+                self.note_wait(one, fate);
+                continue;
+            };
+            let Some(labels) = self.note(end, settled) else { continue };
             match alike.iter_mut().find(|(known, _)| *known == labels) {
                 Some((_, count)) => *count += 1,
                 None => alike.push((labels, 1)),
@@ -222,17 +247,71 @@ impl Completer {
         }
         None
     }
+
+    /// Says what became of a park or a suspension, and counts it.
+    fn note_wait(&self, one: &Told, fate: Fate) {
+        let run = one.run();
+        let word = match fate {
+            Fate::Parked(Parked::Waits { .. }) => "waits",
+            Fate::Suspended(Suspended::Waits) => "suspended",
+            Fate::Parked(Parked::Refused) | Fate::Suspended(Suspended::Refused) => {
+                error!(
+                    job.id = run.job_id,
+                    run_lease = run.run_lease,
+                    "a park was refused: neither its lease, nor a wait, nor an end exists"
+                );
+                "refused"
+            }
+            _ => {
+                debug!(
+                    job.id = run.job_id,
+                    run_lease = run.run_lease,
+                    "a run ended before it was parked: its callback came first"
+                );
+                "ended"
+            }
+        };
+        self.context.metrics.parks.with_label_values(&[word]).inc();
+    }
+
+    /// Takes suspensions out whose steps were refused: nothing of them was written, and their attempts have failed.
+    fn fail_refused(&mut self, batch: &mut Vec<Told>, fates: &mut Vec<Fate>) {
+        if !fates.iter().any(|fate| refusal(*fate).is_some()) {
+            return;
+        }
+        let pairs: Vec<(Told, Fate)> = batch.drain(..).zip(fates.drain(..)).collect();
+        for (mut one, fate) in pairs {
+            if let (Some(error), Some(suspend)) = (refusal(fate), one.suspend()) {
+                one.word = Word::End(failed(&self.context, &suspend.run, error));
+                self.aside.push(one);
+            } else {
+                batch.push(one);
+                fates.push(fate);
+            }
+        }
+    }
+}
+
+/// Why a suspension is a failed attempt.
+fn refusal(fate: Fate) -> Option<RunError> {
+    match fate {
+        Fate::Suspended(Suspended::StepsConflict { seq }) => {
+            let message = format!("the steps were changed meanwhile: their seq is {seq}");
+            Some(RunError::new("steps_conflict", message))
+        }
+        Fate::Suspended(Suspended::StepsTooLarge) => {
+            Some(RunError::new("steps_too_large", "with these steps, those of the job are too large"))
+        }
+        _ => None,
+    }
+}
+
+/// The end of a run whose answer makes no sense to Postgres.
+fn failed(context: &Context, held: &HeldRun, error: RunError) -> RunEnd {
+    let policy = Policy { max_attempts: held.max_attempts, retry: context.routes.load().retry_of(held.scan) };
+    let outcome = Outcome::Failed { error, retry_after: None };
+    held.end(lifecycle::decide(outcome, held.spent, &policy, entropy::jitter()), Some("responded"))
 }
 
 /// Outcome, class and status: the labels of one counter.
 type OutcomeLabels = (&'static str, &'static str, Option<i16>);
-
-/// The end of a job whose answer Postgres cannot store.
-fn unstorable() -> Transition {
-    Transition {
-        recorded: Recorded::Dead,
-        next: Next::Dead { reason: "result_unstorable".into() },
-        result: None,
-        error: Some(RunError::new("result_unstorable", "Postgres refused to store what the function answered")),
-    }
-}

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    completer::Ended,
     egress::{Client, EgressPolicy},
     leases::Leases,
     metrics::Metrics,
+    mint::Callbacks,
     permit::Permits,
     routes::Routes,
+    told::Told,
 };
 
 /// A POST is begun only this long after its claim was sent, and after the last heartbeat that arrived. A rescue needs
@@ -43,14 +44,16 @@ pub struct Context {
     pub policy: EgressPolicy,
     /// Opens endpoint secrets.
     pub seal_keys: Option<SealKeys>,
+    /// How functions call back, if they can.
+    pub callbacks: Option<Callbacks>,
     /// Permits of the whole process.
     pub permits: Arc<Permits>,
     /// The configuration.
     pub routes: ArcSwap<Routes>,
     /// The leases held.
     pub leases: Leases,
-    /// Ended runs on their way to the completer.
-    pub ended: mpsc::UnboundedSender<Ended>,
+    /// Runs that have ended, or that wait, on their way to the completer.
+    pub told: mpsc::UnboundedSender<Told>,
     /// Endpoints to pause, because five jobs were told 410.
     pub retire: mpsc::UnboundedSender<String>,
     /// Runs in flight that can be cancelled, by job.

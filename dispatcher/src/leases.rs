@@ -1,18 +1,18 @@
-//! The leases that this dispatcher holds, and how many of their runs have not ended.
+//! The leases that this dispatcher holds, and how many of their runs are still its own.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::completer::Ended;
+use crate::told::Told;
 
 /// The book of leases.
 pub struct Leases(Mutex<Book>);
 
 #[derive(Default)]
 struct Book {
-    /// Runs that have not ended, by lease; 0 while the claim is under way.
+    /// Runs that have neither ended nor been parked, by lease; 0 while the claim is under way.
     open: HashMap<i64, usize>,
     /// Leases without open runs that are still to be deleted.
     drained: Vec<i64>,
@@ -59,11 +59,11 @@ impl Leases {
         !self.book().drained.is_empty()
     }
 
-    /// Takes the leases to delete with this batch: those that wait for it, and those whose last open runs it ends.
-    pub fn drained_with(&self, batch: &[Ended]) -> Vec<i64> {
+    /// Takes the leases to delete with this batch: those that wait for it, and those whose last open runs it writes.
+    pub fn drained_with(&self, batch: &[Told]) -> Vec<i64> {
         let mut counts: HashMap<i64, usize> = HashMap::new();
         for one in batch {
-            *counts.entry(one.end.lease.lease_id).or_default() += 1;
+            *counts.entry(one.run().lease.lease_id).or_default() += 1;
         }
         let mut book = self.book();
         let mut drained = std::mem::take(&mut book.drained);
@@ -78,11 +78,11 @@ impl Leases {
         book.drained.extend(gone);
     }
 
-    /// These runs have ended durably, and these leases are deleted.
-    pub fn ended(&self, ends: &[Ended], deleted: &[i64]) {
+    /// These runs have ended or wait, durably, and these leases are deleted.
+    pub fn written(&self, batch: &[Told], deleted: &[i64]) {
         let mut book = self.book();
-        for one in ends {
-            let id = one.end.lease.lease_id;
+        for one in batch {
+            let id = one.run().lease.lease_id;
             let Some(count) = book.open.get_mut(&id) else { continue };
             *count = count.saturating_sub(1);
             if *count == 0 {

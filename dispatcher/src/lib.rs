@@ -1,9 +1,10 @@
 //! Claim, POST, outcome: the dispatcher.
 //!
-//! Permits first: the `claimer` claims at most what can be POSTed now. Each run is one `attempt`: `request` builds and
-//! signs, `egress` sends, `outcome` reads the answer, the engine's lifecycle decides. The `completer` writes the ends in
-//! batches, and gives the permits back when they are durable. `routes`, `target`, `breaker` and `permit` say where to
-//! and how much; `beat`, `promoter`, `rescuer`, `sweeper`, `listener`, `sleeper` and `configurer` are the loops beside.
+//! Permits first: the `claimer` claims at most what can be POSTed now. Each run is one `attempt`: `mint` makes its callback
+//! tokens, `request` builds and signs, `egress` sends, `outcome` reads the answer, the engine's lifecycle decides, and its
+//! `ending` is told. The `completer` writes ends and parks in batches, and gives the permits back when they are durable.
+//! `routes`, `target`, `breaker` and `permit` say where to and how much; `beat`, `promoter`, `deadlines`, `rescuer`,
+//! `sweeper`, `listener`, `sleeper` and `configurer` are the loops beside.
 
 mod attempt;
 mod beat;
@@ -12,11 +13,13 @@ mod claimer;
 mod completer;
 mod configurer;
 mod context;
+mod deadlines;
 pub mod egress;
-pub mod excerpt;
+mod ending;
 mod leases;
 mod listener;
 mod metrics;
+mod mint;
 pub mod outcome;
 mod permit;
 mod promoter;
@@ -29,5 +32,7 @@ mod silence;
 mod sleeper;
 mod sweeper;
 mod target;
+mod told;
 
+pub use mint::Callbacks;
 pub use run::{Settings, run};

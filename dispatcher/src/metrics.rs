@@ -23,6 +23,12 @@ pub struct Metrics {
     pub statement_seconds: HistogramVec,
     /// Ended runs, by outcome, class and status.
     pub outcomes: IntCounterVec,
+    /// Runs that were to be parked, by what became of it.
+    pub parks: IntCounterVec,
+    /// Parked runs ended here because their deadline passed.
+    pub timed_out: IntCounter,
+    /// Suspended runs whose function was woken here.
+    pub woken: IntCounter,
     /// Seconds from enqueue, or from its due time, to POST; first runs.
     pub pickup_seconds: Histogram,
     /// Seconds from POST to the end of the answer, by endpoint.
@@ -66,6 +72,9 @@ impl Metrics {
                 LATENCY_SECONDS,
             ),
             outcomes: registry.counter_vec("posthaste_outcomes_total", "Ended runs.", &["outcome", "class", "status"]),
+            parks: registry.counter_vec("posthaste_parks_total", "Runs that were to wait for a callback.", &["parked"]),
+            timed_out: counter("posthaste_timed_out_total", "Parked runs whose deadline passed, ended here."),
+            woken: counter("posthaste_woken_total", "Suspended runs whose function was woken by time or by jobs."),
             pickup_seconds: histogram(
                 "posthaste_pickup_seconds",
                 "Seconds from enqueue (or its due time) to POST, first runs.",

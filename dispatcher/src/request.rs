@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use posthaste_engine::{claim::ClaimedRun, lane::Lane};
 use posthaste_protocol::{
-    dispatch::{self, DispatchJob, UnsendableHeader},
+    dispatch::{self, CallbackGrant, DispatchJob, Resume, RunContext, UnsendableHeader},
     id::JobId,
     idempotency::KeyParts,
     trace::TraceContext,
@@ -22,19 +22,20 @@ pub struct DispatchRequest {
     pub body: Bytes,
 }
 
-/// Builds and signs the request of `run`. `span` is the attempt's.
+/// Builds and signs the request of `run`. `callback` says how it may call back; `span` is the attempt's.
 pub fn build(
     run: &ClaimedRun,
     lane: &Lane,
     target: &Target,
     installation: [u8; 16],
+    callback: Option<CallbackGrant<'_>>,
     span: &Span,
 ) -> Result<DispatchRequest, UnsendableHeader> {
     let key = KeyParts {
         installation,
         job_id: run.job_id,
         created_at_micros: run.created_at.timestamp_micros(),
-        resume: 0,
+        resume: run.resumes,
         // A run that may have happened keeps its key; only a failure that the function told opens a new one.
         attempt: (target.keys_by_attempt() && run.known_failures > 0)
             .then(|| u32::try_from(run.known_failures).unwrap_or(u32::MAX).saturating_add(1)),
@@ -54,8 +55,19 @@ pub fn build(
         timeout_ms: u64::try_from(target.timeout(run.timeout_ms).as_millis()).unwrap_or(u64::MAX),
         idempotency_key: &key,
     };
-    let mut body = Vec::with_capacity(run.args.len() + 512);
-    dispatch::body(target.spec.format, &job, &mut body);
+    let context = RunContext {
+        callback,
+        progress: run.progress.as_deref(),
+        steps: run.steps.as_deref(),
+        resume: run.resume.as_ref().map(|woken| Resume {
+            name: &woken.name,
+            payload: woken.payload.as_deref(),
+            timed_out: woken.timed_out,
+        }),
+    };
+    // Every format makes the room that it needs.
+    let mut body = Vec::new();
+    dispatch::body_with(target.spec.format, &job, &context, &mut body);
     let mut headers = HeaderMap::with_capacity(24);
     dispatch::headers(target.spec.format, &job, &mut headers)?;
     for (name, value) in &target.headers {
@@ -63,6 +75,9 @@ pub fn build(
     }
     if let Some(own) = &run.headers {
         job_headers(own, &mut headers);
+    }
+    if let Some(callback) = &context.callback {
+        dispatch::callback_headers(callback, &mut headers)?;
     }
     dispatch::signature_headers(&target.secrets, &key, clock::unix_now(), &body, &mut headers)?;
     if let Some(context) = trace(run, span) {

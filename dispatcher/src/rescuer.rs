@@ -52,14 +52,18 @@ async fn round(context: &Context, session: &mut Session, watch: &mut Watch) -> R
     while !silent.is_empty() && !context.shutdown.soft().is_cancelled() {
         let jitter = entropy::jitter();
         let routes = context.routes.load_full();
-        let policy_of =
-            |scan: Scan| routes.target_of(scan.lane_id).map_or_else(|| retry_lost(scan), |target| target.lost());
+        let callbacks = context.callbacks.is_some();
+        let policy_of = |scan: Scan| {
+            routes.target_of(scan.lane_id).map_or_else(|| retry_lost(scan), |target| target.lost(callbacks))
+        };
         let rescued = session.call(async |c| rescue::rescue(c, &silent, &policy_of, jitter).await).await?;
         if rescued.leases == 0 {
             break;
         }
         context.metrics.rescued.inc_by(rescued.runs as u64);
-        info!(leases = rescued.leases, runs = rescued.runs, "rescued runs of silent dispatchers");
+        context.metrics.parks.with_label_values(&["rescued"]).inc_by(rescued.parked as u64);
+        let (leases, runs, parked) = (rescued.leases, rescued.runs, rescued.parked);
+        info!(leases, runs, parked, "rescued runs of silent dispatchers");
     }
     release_unknown(context, session).await
 }

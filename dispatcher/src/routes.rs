@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use posthaste_engine::{EngineError, endpoint, floor::Scan, lane, session::Session};
+use posthaste_engine::{EngineError, endpoint, floor::Scan, lane, retry::RetryPolicy, session::Session};
 use posthaste_protocol::seal::SealKeys;
 use tracing::warn;
 
@@ -52,6 +52,11 @@ impl Routes {
     /// The target that takes this lane's jobs, paused or not.
     pub fn target_of(&self, lane_id: i32) -> Option<&Arc<Target>> {
         self.by_lane.get(&lane_id)
+    }
+
+    /// How the jobs of this lane are retried.
+    pub fn retry_of(&self, scan: Scan) -> RetryPolicy {
+        self.target_of(scan.lane_id).map(|target| target.retry.clone()).unwrap_or_default()
     }
 
     /// Reads lanes and endpoints. An endpoint that this process cannot use is left out and said so: its jobs stay

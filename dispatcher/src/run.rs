@@ -24,10 +24,12 @@ use tracing::{info, warn};
 use crate::{
     beat, claimer, completer, configurer,
     context::Context,
+    deadlines,
     egress::{Client, ClientOptions, EgressPolicy},
     leases::Leases,
     listener,
     metrics::Metrics,
+    mint::Callbacks,
     permit::Permits,
     promoter, rescuer,
     routes::Routes,
@@ -55,11 +57,13 @@ pub struct Settings {
     pub egress: EgressPolicy,
     /// Opens endpoint secrets; without it no endpoint can be used.
     pub seal_keys: Option<SealKeys>,
+    /// How functions call back; without it nothing can, and a 202 that promises it is dead.
+    pub callbacks: Option<Callbacks>,
 }
 
 /// The ends of the channels that the loops read.
 struct Inboxes {
-    ended: completer::Inbox,
+    told: completer::Inbox,
     retire: mpsc::UnboundedReceiver<String>,
 }
 
@@ -80,11 +84,12 @@ pub async fn run(
     let beating = tokio::spawn(beat::run(Arc::clone(&context), beat_session));
     let mut completing = JoinSet::new();
     for _ in 0..COMPLETERS {
-        completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, Arc::clone(&inboxes.ended)));
+        completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, Arc::clone(&inboxes.told)));
     }
     let helpers = [
         tokio::spawn(configurer::run(Arc::clone(&context), configuration, inboxes.retire)),
         tokio::spawn(promoter::run(Arc::clone(&context), session(Role::Settle)?)),
+        tokio::spawn(deadlines::run(Arc::clone(&context), session(Role::Settle)?)),
         tokio::spawn(rescuer::run(Arc::clone(&context), session(Role::Settle)?)),
         tokio::spawn(sweeper::run(Arc::clone(&context), session(Role::General)?)),
         tokio::spawn(listener::run(Arc::clone(&context), settings.listen_url.clone())),
@@ -135,7 +140,7 @@ async fn begin(
     let host = host();
     let (dispatcher_id, installation) =
         session.call(async |c| fleet::register(c, &host, env!("CARGO_PKG_VERSION")).await).await?;
-    let (ended, ended_inbox) = mpsc::unbounded_channel();
+    let (told, told_inbox) = mpsc::unbounded_channel();
     let (retire, retire_inbox) = mpsc::unbounded_channel();
     let context = Context {
         dispatcher_id,
@@ -144,10 +149,11 @@ async fn begin(
         client: Client::new(settings.egress.clone(), &ClientOptions::default()),
         policy: settings.egress.clone(),
         seal_keys: settings.seal_keys.clone(),
+        callbacks: settings.callbacks.clone(),
         permits: Permits::new(settings.concurrency),
         routes: ArcSwap::from_pointee(Routes::default()),
         leases: Leases::new(dispatcher_id),
-        ended,
+        told,
         retire,
         flights: std::sync::Mutex::default(),
         wake: Notify::new(),
@@ -162,7 +168,7 @@ async fn begin(
         started: Instant::now(),
         beat_ms: 0.into(),
     };
-    Ok((Arc::new(context), Inboxes { ended: Arc::new(Mutex::new(ended_inbox)), retire: retire_inbox }))
+    Ok((Arc::new(context), Inboxes { told: Arc::new(Mutex::new(told_inbox)), retire: retire_inbox }))
 }
 
 /// Everything has ended: writes the last ends, gives back what was claimed and not sent, and leaves the fleet.

@@ -7,9 +7,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use posthaste_engine::{endpoint::EndpointRow, rescue::LostPolicy, retry::RetryPolicy};
+use posthaste_engine::{endpoint::EndpointRow, lifecycle::wait::WaitTimes, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
-    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, Retry, StatusAction},
+    accepted::Accepted,
+    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, StatusAction},
     seal::SealKeys,
     signature::Secret,
     signing::{OpenError, SigningSecrets},
@@ -81,7 +82,7 @@ impl Target {
             uri,
             headers: headers(&spec).map_err(unusable)?,
             secrets: secrets(row, keys).map_err(unusable)?,
-            retry: retry(&spec.retry),
+            retry: RetryPolicy::from(&spec.retry),
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
             paused: row.paused_at.is_some(),
             name: row.name.clone(),
@@ -107,17 +108,29 @@ impl Target {
         self.spec.idempotency == Idempotency::Attempt
     }
 
-    /// What becomes of a run of this endpoint whose dispatcher was lost.
-    pub fn lost(&self) -> LostPolicy {
-        LostPolicy { retry: self.retry.clone(), fail: self.on_unknown() == OnUnknown::Fail, wait: None }
+    /// How long a run that was accepted so may take.
+    pub fn wait_times(&self, accepted: Accepted) -> WaitTimes {
+        let ms = Duration::from_millis;
+        WaitTimes::of(accepted, ms(self.spec.callback_timeout_ms), ms(self.spec.max_run_ms))
     }
 
-    /// What to do when nobody knows whether a run happened.
-    pub fn on_unknown(&self) -> OnUnknown {
+    /// What becomes of a run of this endpoint whose dispatcher was lost. `callbacks`: functions can call back.
+    pub fn lost(&self, callbacks: bool) -> LostPolicy {
+        let on_unknown = self.on_unknown(callbacks);
+        LostPolicy {
+            retry: self.retry.clone(),
+            fail: on_unknown == OnUnknown::Fail,
+            wait: (on_unknown == OnUnknown::Wait).then(|| self.wait_times(Accepted::default())),
+        }
+    }
+
+    /// What to do when nobody knows whether a run happened. Without callbacks there is nothing to wait for.
+    pub fn on_unknown(&self, callbacks: bool) -> OnUnknown {
         match self.spec.on_unknown {
             Some(endpoint::OnUnknown::Fail) => OnUnknown::Fail,
-            Some(endpoint::OnUnknown::Wait) => OnUnknown::Wait,
-            Some(endpoint::OnUnknown::Retry) | None => OnUnknown::Retry,
+            Some(endpoint::OnUnknown::Wait) if callbacks => OnUnknown::Wait,
+            None if callbacks && self.gate.health(|health| health.accepts()) => OnUnknown::Wait,
+            _ => OnUnknown::Retry,
         }
     }
 }
@@ -164,18 +177,6 @@ fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, St
         OpenError::Secret(error) => error.to_string(),
     })?;
     Ok(signing.active(clock::unix_now()))
-}
-
-fn retry(retry: &Retry) -> RetryPolicy {
-    let (base, max) = (Duration::from_millis(retry.base_ms), Duration::from_millis(retry.max_ms));
-    match retry.policy {
-        endpoint::RetryPolicy::Exponential => RetryPolicy::Exponential { base, max, jitter: retry.jitter },
-        endpoint::RetryPolicy::Linear => RetryPolicy::Linear { base, max, jitter: retry.jitter },
-        endpoint::RetryPolicy::Constant => RetryPolicy::Constant { base, jitter: retry.jitter },
-        endpoint::RetryPolicy::List => {
-            RetryPolicy::List { delays: retry.delays_ms.iter().copied().map(Duration::from_millis).collect() }
-        }
-    }
 }
 
 const fn meaning(action: StatusAction) -> Meaning {

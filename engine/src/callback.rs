@@ -151,11 +151,12 @@ fn end(held: &HeldRun, callback: &CallbackEnd, retry: RetryPolicy, jitter: f64) 
 }
 
 /// The state of a job right after a callback ended its run so.
-fn state_after(outcome: &str) -> State {
+pub(crate) fn state_after(outcome: &str) -> State {
     match outcome {
         "completed" => State::Completed,
         "cancelled" => State::Cancelled,
         "dead" => State::Dead,
+        "suspended" => State::Available,
         _ => State::Scheduled,
     }
 }
@@ -165,6 +166,25 @@ pub async fn lost(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<
     let marks: Vec<_> = runs.iter().map(|run| (*run, "", Vec::new())).collect();
     let told = told(connection, &marks).await?.into_iter();
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
+}
+
+/// What whoever sends this again is told of a run that is over, in order: as `Duplicate` if one of these actions with this
+/// digest ended it.
+pub async fn recorded(
+    connection: &mut PgConnection,
+    runs: &[(RunRef, Digest)],
+    actions: &[Action],
+) -> Result<Vec<Told>, EngineError> {
+    let mut told_best: Vec<Option<Told>> = vec![None; runs.len()];
+    for action in actions {
+        let marks: Vec<_> = runs.iter().map(|(run, digest)| (*run, action.as_str(), digest.to_vec())).collect();
+        for (best, (now, state)) in told_best.iter_mut().zip(told(connection, &marks).await?) {
+            if !matches!(best, Some(Told::Duplicate { .. })) {
+                *best = Some(now.unwrap_or(Told::LeaseSuperseded { state }));
+            }
+        }
+    }
+    Ok(told_best.into_iter().map(|told| told.unwrap_or(Told::PastRetention)).collect())
 }
 
 /// What these callbacks are told, as the ledger stands, and the states of their jobs. `None`: nothing holds the run, and
@@ -183,7 +203,8 @@ async fn verdicts(
     Ok(which.iter().zip(told).map(|(&n, (told, state))| (n, told, state)).collect())
 }
 
-async fn told(
+/// What these calls, each with its action and digest, are told, and the states of their jobs. `None` as in [`verdicts`].
+pub(crate) async fn told(
     connection: &mut PgConnection,
     marks: &[(RunRef, &str, Vec<u8>)],
 ) -> Result<Vec<(Option<Told>, State)>, EngineError> {

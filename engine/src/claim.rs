@@ -65,6 +65,23 @@ pub struct ClaimedRun {
     pub known_failures: i64,
     /// What earlier runs reported last: JSON text.
     pub progress: Option<String>,
+    /// What they did, a JSON object; `None` for no steps.
+    pub steps: Option<String>,
+    /// What woke the function last: for the run that it woke, and for those that follow when that one fails.
+    pub resume: Option<Resumed>,
+    /// How often the function was woken.
+    pub resumes: u32,
+}
+
+/// What woke a suspended function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// The name of the wait that woke it.
+    pub name: String,
+    /// What came, JSON text: for its only wait; for several, an object of what came for each, by name. `None` for null.
+    pub payload: Option<String>,
+    /// Enough can no longer come: that wait timed out.
+    pub timed_out: bool,
 }
 
 impl ClaimedRun {
@@ -117,9 +134,9 @@ pub async fn claim(
         .fetch_all(connection)
         .await?;
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let claimed_at: DateTime<Utc> = first.try_get(20)?;
-    let seen = Seen { snapshot_xmin: first.try_get(21)?, xid: first.try_get(22)? };
-    let lows: Vec<Option<i64>> = first.try_get(23)?;
+    let claimed_at: DateTime<Utc> = first.try_get(21)?;
+    let seen = Seen { snapshot_xmin: first.try_get(22)?, xid: first.try_get(23)? };
+    let lows: Vec<Option<i64>> = first.try_get(24)?;
     let mut runs = rows.iter().map(|row| read(row, request.lease, claimed_at)).collect::<Result<Vec<_>, _>>()?;
     let lows: Vec<(Scan, Option<i64>)> = waiting.into_iter().zip(lows).collect();
     floors.learn(seen, &lows, runs.iter().map(|run| (run.scan, run.seq)));
@@ -133,6 +150,7 @@ fn read(row: &PgRow, lease: Lease, claimed_at: DateTime<Utc>) -> Result<ClaimedR
     let uncounted: i16 = row.try_get(7)?;
     let uncounted_since: Option<DateTime<Utc>> = row.try_get(3)?;
     let created_at = row.try_get(8)?;
+    let Continuation { steps, resume, resumes } = Continuation::read(row.try_get(20)?);
     let expires_at: Option<DateTime<Utc>> = row.try_get(10)?;
     Ok(ClaimedRun {
         lease,
@@ -158,6 +176,27 @@ fn read(row: &PgRow, lease: Lease, claimed_at: DateTime<Utc>) -> Result<ClaimedR
         expired: expires_at.is_some_and(|at| at <= claimed_at),
         known_failures: row.try_get(18)?,
         progress: row.try_get_unchecked(19)?,
+        steps,
+        resume,
+        resumes,
         age: since(row.try_get::<Option<DateTime<Utc>>, _>(9)?.unwrap_or(created_at)),
     })
+}
+
+/// What earlier runs left.
+#[derive(Default)]
+struct Continuation {
+    steps: Option<String>,
+    resume: Option<Resumed>,
+    resumes: u32,
+}
+
+impl Continuation {
+    /// Reads the five columns of the table, as text.
+    fn read(columns: Option<Vec<Option<String>>>) -> Self {
+        let columns: Option<[Option<String>; 5]> = columns.and_then(|columns| columns.try_into().ok());
+        let Some([steps, resumes, timed_out, name, payload]) = columns else { return Self::default() };
+        let resume = name.map(|name| Resumed { name, payload, timed_out: timed_out.as_deref() == Some("true") });
+        Self { steps, resume, resumes: resumes.and_then(|resumes| resumes.parse().ok()).unwrap_or(0) }
+    }
 }

@@ -1,9 +1,10 @@
 //! Endpoints: the named HTTP targets, as stored. Every change bumps the version and tells the dispatchers.
 
 use chrono::{DateTime, Utc};
+use posthaste_protocol::{endpoint::EndpointSpec, problem::FieldError};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
-use crate::EngineError;
+use crate::{EngineError, filter};
 
 /// An endpoint as stored. Its signing secrets are sealed; see [`posthaste_protocol::seal`].
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +64,15 @@ pub struct Put {
     pub created: bool,
     /// The endpoint as it now is.
     pub row: EndpointRow,
+}
+
+/// Checks what the types of an endpoint do not show: that its expressions compile. The fields are those of the
+/// endpoint, such as `cel.filter`.
+pub fn check(spec: &EndpointSpec) -> Result<(), Vec<FieldError>> {
+    match &spec.cel {
+        Some(cel) => filter::check(cel).map_err(|faults| faults.into_iter().map(|fault| fault.within("cel")).collect()),
+        None => Ok(()),
+    }
 }
 
 /// Every endpoint, by name.

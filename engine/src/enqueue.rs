@@ -1,9 +1,9 @@
 //! Enqueue: the SQL contract, called for REST and the command line.
 
-use posthaste_protocol::problem::FieldError;
+use posthaste_protocol::{new_job::NewJob, problem::FieldError};
 use sqlx::{PgConnection, Row};
 
-use crate::EngineError;
+use crate::{EngineError, filter};
 
 /// What became of one job of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,17 @@ pub enum Enqueued {
     },
     /// Left out.
     Faults(Vec<FieldError>),
+}
+
+/// Checks what the types of a job do not show: that the expressions of its callback compile. The fields are those of
+/// the job, such as `callback.cel.filter`.
+pub fn check(job: &NewJob) -> Result<(), Vec<FieldError>> {
+    match job.callback.as_ref().and_then(|callback| callback.cel.as_ref()) {
+        Some(cel) => {
+            filter::check(cel).map_err(|faults| faults.into_iter().map(|fault| fault.within("callback.cel")).collect())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Enqueues a JSON array of jobs whose types have been checked, in one statement and one commit. The jobs with

@@ -26,6 +26,8 @@ pub enum Reason {
     Running,
     /// Its function has accepted it, and has not called back yet.
     WaitingForCallback,
+    /// Its function waits for something, and will be asked again.
+    Suspended,
     /// It waits for a time.
     Scheduled,
     /// It names an endpoint that does not exist.
@@ -87,6 +89,8 @@ struct Facts {
     last: Option<LastRun>,
     /// Since when it is parked, and until when its function must give a sign of life.
     parked: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// How many of which waits a suspended function needs.
+    awaited: Option<(i64, Vec<String>)>,
     cancel_requested: bool,
     alive: i64,
     states: Vec<EndpointReport>,
@@ -126,6 +130,7 @@ impl Facts {
         let claimed_at: Option<DateTime<Utc>> = row.try_get("claimed_at")?;
         let parked_at: Option<DateTime<Utc>> = row.try_get("parked_at")?;
         let deadline_at: Option<DateTime<Utc>> = row.try_get("deadline_at")?;
+        let need: Option<i64> = row.try_get("need")?;
         let dispatcher: Option<i64> = row.try_get("dispatcher_id")?;
         let host: Option<String> = row.try_get("host")?;
         let states: Option<Vec<Option<String>>> = row.try_get("states")?;
@@ -143,6 +148,7 @@ impl Facts {
             held: dispatcher.zip(claimed_at).map(|(id, at)| (id, host, at)),
             last: LastRun::from_row(row)?,
             parked: parked_at.zip(deadline_at),
+            awaited: need.zip(row.try_get("awaited")?),
             cancel_requested: row.try_get("cancel_requested")?,
             alive: row.try_get("alive")?,
             states: states.filter_map(|text| serde_json::from_str(&text).ok()).collect(),
@@ -158,6 +164,7 @@ impl Facts {
             }
             State::Running => (Reason::Running, self.running()),
             State::Scheduled => (Reason::Scheduled, self.with_misconfigured(self.scheduled())),
+            State::Waiting if self.awaited.is_some() => (Reason::Suspended, self.waiting()),
             State::Waiting => (Reason::WaitingForCallback, self.waiting()),
             State::Available | State::Blocked => {
                 let (reason, mut detail) = self.not_started();
@@ -207,7 +214,16 @@ impl Facts {
         };
         let asked = if self.cancel_requested { "; it was asked to cancel" } else { "" };
         let (since, deadline) = (show(since), show(deadline));
-        format!("the job waits for a callback since {since}, and times out at {deadline}{asked}")
+        match &self.awaited {
+            None => format!("the job waits for a callback since {since}, and times out at {deadline}{asked}"),
+            Some((need, waits)) => {
+                let of = if waits.len() > 1 { format!("{need} of ") } else { String::new() };
+                let waits = waits.join(", ");
+                format!(
+                    "the function is suspended since {since}, and waits for {of}{waits}, until {deadline} at least{asked}"
+                )
+            }
+        }
     }
 
     fn not_started(&self) -> (Reason, String) {
@@ -289,6 +305,7 @@ mod tests {
             held: None,
             last: None,
             parked: None,
+            awaited: None,
             cancel_requested: false,
             alive: 1,
             states: vec![EndpointReport::default()],
@@ -345,6 +362,10 @@ mod tests {
         assert_eq!(reason, Reason::WaitingForCallback);
         assert!(detail.contains("times out at 1970-") && detail.ends_with("; it was asked to cancel"), "{detail}");
         facts.cancel_requested = false;
+        facts.awaited = Some((1, vec!["callback paid".to_owned(), "timer later".to_owned()]));
+        let (reason, detail) = facts.reason();
+        assert_eq!(reason, Reason::Suspended);
+        assert!(detail.contains("waits for 1 of callback paid, timer later, until 1970-"), "{detail}");
         facts.state = State::Running;
         facts.held = Some((3, Some("box".to_owned()), DateTime::UNIX_EPOCH));
         assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00Z");

@@ -1,12 +1,14 @@
 //! What happens to a job in Postgres: pure lifecycle, one file and one statement per verb.
 //!
-//! `lifecycle`, `retry` and `floor` are pure. Every other module is one verb on the ledger, with its
+//! `lifecycle`, `retry`, `floor` and `filter` are pure. Every other module is one verb on the ledger, with its
 //! statement beside it in `sql/`. Nothing else in Posthaste holds SQL against tables.
 
 pub mod api_key;
 pub mod callback;
 pub mod cancel;
+pub mod checkpoint;
 pub mod claim;
+pub mod delivery;
 pub mod depth;
 pub mod doctor;
 pub mod endpoint;
@@ -14,11 +16,14 @@ pub mod enqueue;
 pub mod error;
 pub mod explain;
 pub mod extend;
+pub mod filter;
 pub mod finalize;
 pub mod fleet;
 pub mod floor;
 pub mod held;
+pub mod inbox;
 pub mod job;
+pub mod judging;
 pub mod lane;
 pub mod lifecycle;
 pub mod list;
@@ -31,11 +36,16 @@ pub mod promote;
 pub mod range;
 pub mod request_key;
 pub mod rescue;
+pub mod resume;
 pub mod retry;
 pub mod retry_job;
 pub mod session;
 pub mod sleep;
+pub mod source;
+pub mod suspend;
 pub mod sweep;
 pub mod time_out;
+pub mod waiting_on;
+mod wake;
 
 pub use error::EngineError;

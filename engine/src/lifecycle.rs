@@ -3,6 +3,7 @@
 //! Pure and exhaustive. Dispatcher, rescue, time-outs and the callback gateway all decide here, and the
 //! tests of the database use it as their oracle.
 
+pub mod suspended;
 pub mod wait;
 
 use std::{borrow::Cow, time::Duration};
@@ -146,6 +147,8 @@ pub enum Recorded {
     Throttled,
     /// Asked to be called later.
     Snoozed,
+    /// Waited for something, which has come or timed out; will run again.
+    Suspended,
     /// Ended by a cancel.
     Cancelled,
     /// Ended in the dead letters.
@@ -166,6 +169,7 @@ impl Recorded {
             Self::Retried => "retried",
             Self::Throttled => "throttled",
             Self::Snoozed => "snoozed",
+            Self::Suspended => "suspended",
             Self::Cancelled => "cancelled",
             Self::Dead => "dead",
             Self::Released => "released",

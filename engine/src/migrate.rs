@@ -11,9 +11,10 @@ struct Migration {
     text: &'static str,
 }
 
-/// The finalize has one text, which the engine prepares and migration 8 wraps for SQL; the one before it is kept.
+/// The finalize has one text, which the engine prepares and migration 9 wraps for SQL; those before it are kept.
 const FINALIZE: &str = include_str!("sql/finalize.sql");
 const FINALIZE_V1: &str = include_str!("../../migrations/finalize_v1.sql");
+const FINALIZE_V2: &str = include_str!("../../migrations/finalize_v2.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "ledger", text: include_str!("../../migrations/0001_ledger.sql") },
@@ -24,6 +25,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "sweeps", text: include_str!("../../migrations/0006_sweeps.sql") },
     Migration { version: 7, name: "enqueue_many", text: include_str!("../../migrations/0007_enqueue_many.sql") },
     Migration { version: 8, name: "waiting", text: include_str!("../../migrations/0008_waiting.sql") },
+    Migration { version: 9, name: "suspended", text: include_str!("../../migrations/0009_suspended.sql") },
+    Migration { version: 10, name: "deliveries", text: include_str!("../../migrations/0010_deliveries.sql") },
+    Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
 ];
 
 /// The newest schema version that this binary knows.
@@ -31,7 +35,10 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
 impl Migration {
     fn sql(&self) -> String {
-        self.text.replace("{{finalize}}", FINALIZE.trim_end()).replace("{{finalize_v1}}", FINALIZE_V1.trim_end())
+        self.text
+            .replace("{{finalize}}", FINALIZE.trim_end())
+            .replace("{{finalize_v1}}", FINALIZE_V1.trim_end())
+            .replace("{{finalize_v2}}", FINALIZE_V2.trim_end())
     }
 
     /// FNV-1a of the text; only tells whether an applied file was edited.

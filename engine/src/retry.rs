@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use posthaste_protocol::endpoint::{Retry, RetryPolicy as Policy};
+
 /// The longest wait any policy gives: 24 hours.
 pub const MAX_BACKOFF: Duration = Duration::from_hours(24);
 
@@ -44,6 +46,19 @@ impl Default for RetryPolicy {
     /// 2^n seconds with a quarter of jitter, capped at 24 h.
     fn default() -> Self {
         Self::Exponential { base: Duration::from_secs(1), max: MAX_BACKOFF, jitter: 0.25 }
+    }
+}
+
+impl From<&Retry> for RetryPolicy {
+    /// As an endpoint has it.
+    fn from(retry: &Retry) -> Self {
+        let (base, max) = (Duration::from_millis(retry.base_ms), Duration::from_millis(retry.max_ms));
+        match retry.policy {
+            Policy::Exponential => Self::Exponential { base, max, jitter: retry.jitter },
+            Policy::Linear => Self::Linear { base, max, jitter: retry.jitter },
+            Policy::Constant => Self::Constant { base, jitter: retry.jitter },
+            Policy::List => Self::List { delays: retry.delays_ms.iter().copied().map(Duration::from_millis).collect() },
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use crate::EngineError;
+use crate::{EngineError, inbox};
 
 /// Rows that one sweep looks at.
 const SWEEP_MAX: i64 = 500;
@@ -49,13 +49,14 @@ pub async fn cancel_requests(connection: &mut PgConnection) -> Result<Vec<i64>, 
         .await?)
 }
 
-/// Forgets dead letters, idempotency keys, dispatchers that left long ago, and makes ranges ahead.
+/// Forgets dead letters and deliveries in quarantine, which are kept as long, idempotency keys, dispatchers that left long ago, and makes ranges ahead.
 pub async fn forget(connection: &mut PgConnection, retention: &Retention) -> Result<(), EngineError> {
     sqlx::query(include_str!("sql/forget.sql"))
         .bind(seconds(retention.dead))
         .bind(SWEEP_MAX * 10)
         .execute(&mut *connection)
         .await?;
+    inbox::forget(connection, retention.dead, SWEEP_MAX * 10).await?;
     sqlx::query("select posthaste.ensure_ranges()").execute(connection).await?;
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! Time-out: ends parked runs that gave no sign of life, and sweeps what is left of runs that ended.
+//! Time-out: ends parked runs that gave no sign of life, wakes suspended ones whose time has come, and sweeps what is left
+//! of runs that ended.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use crate::{
     EngineError,
-    claim::Lease,
     finalize::{EndedBy, RunEnd, finalize_any},
     floor::Scan,
-    held::{RunRef, read},
     lifecycle::{self, Outcome, Policy, wait::TimeOut},
     retry::RetryPolicy,
+    wake::{Clock, Locked, advance, read_run, read_suspended},
 };
 
 /// What a sweep of the deadlines did.
@@ -18,13 +18,16 @@ use crate::{
 pub struct TimedOut {
     /// Runs that this call ended.
     pub runs: usize,
-    /// Rows taken away: theirs, and those of runs that had ended.
+    /// Suspended runs whose function it woke: a timer, jobs that have ended, or a wait that timed out.
+    pub woken: usize,
+    /// Rows looked at: theirs, those of runs that had ended, and of suspended ones that wait on.
     pub rows: usize,
 }
 
 /// Ends at most `limit` parked runs whose deadline has passed at `due` (`None`: now, by the database's clock). Each is
-/// retried by policy, as a counted failure, or dead; one that somebody asked to cancel is cancelled. Call again while
-/// it takes `limit` rows. A run that Postgres refuses to end (a bad row, a lock) delays only itself.
+/// retried by policy, as a counted failure, or dead; one that somebody asked to cancel is cancelled. A suspended run is
+/// woken where what it waits for has come, or can no longer come; else it is looked at later. Call again while it looks at
+/// `limit` rows. A run that Postgres refuses to end (a bad row, a lock) delays only itself.
 pub async fn time_out(
     connection: &mut PgConnection,
     limit: i64,
@@ -58,26 +61,29 @@ impl Sweep<'_> {
             .fetch_all(&mut *tx)
             .await?;
         let mut ends = Vec::with_capacity(rows.len());
-        let mut taken = Vec::with_capacity(rows.len());
+        let mut locked = Vec::new();
+        let mut over = Vec::with_capacity(rows.len());
         for row in &rows {
-            taken.push(row.try_get::<i64, _>("job_id")?);
-            ends.extend(self.end(row)?);
+            over.push(row.try_get::<i64, _>("job_id")?);
+            match suspended(row)? {
+                Some(run) => locked.push(run),
+                None => ends.extend(self.end(row)?),
+            }
         }
+        let advanced = advance(&mut tx, &locked, Vec::new(), Clock::At(self.due)).await?;
         let runs = if ends.is_empty() { 0 } else { finalize_any(&mut tx, &ends, EndedBy::Maintenance).await?.len() };
-        sqlx::query("delete from posthaste.waiting where job_id = any ($1)").bind(&taken).execute(&mut *tx).await?;
+        over.retain(|job| !advanced.waiting.contains(job));
+        sqlx::query(include_str!("sql/over.sql")).bind(&over).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(TimedOut { runs, rows: taken.len() })
+        Ok(TimedOut { runs, woken: advanced.woken, rows: rows.len() })
     }
 
     /// The end of this run; `None` when it has ended, or its job is past its retention.
     fn end(&self, row: &PgRow) -> Result<Option<RunEnd>, EngineError> {
-        let live: Option<i32> = row.try_get("live")?;
-        if live.is_none() || row.try_get::<Option<i16>, _>("max_attempts")?.is_none() {
+        if !goes_on(row)? {
             return Ok(None);
         }
-        let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
-        let run = RunRef { lease, job_id: row.try_get("job_id")?, run_lease: row.try_get("run_lease")? };
-        let held = read(row, run)?;
+        let held = read_run(row)?;
         let outcome = if held.cancel_requested {
             Outcome::Cancelled { reason: None }
         } else if row.try_get("at_hard_end")? {
@@ -105,11 +111,29 @@ impl Sweep<'_> {
         let mut all = TimedOut::default();
         for job in jobs {
             match self.take(connection, Some(job)).await {
-                Ok(one) => all = TimedOut { runs: all.runs + one.runs, rows: all.rows + one.rows },
+                Ok(one) => {
+                    all.runs += one.runs;
+                    all.woken += one.woken;
+                    all.rows += one.rows;
+                }
                 Err(error) if error.is_divisible() => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(all)
     }
+}
+
+/// Whether this run has not ended, and its job is not past its retention.
+fn goes_on(row: &PgRow) -> Result<bool, EngineError> {
+    let live: Option<i32> = row.try_get("live")?;
+    Ok(live.is_some() && row.try_get::<Option<i16>, _>("max_attempts")?.is_some())
+}
+
+/// This run, if it is suspended and not past its hard end.
+fn suspended(row: &PgRow) -> Result<Option<Locked>, EngineError> {
+    if !goes_on(row)? || row.try_get("at_hard_end")? {
+        return Ok(None);
+    }
+    read_suspended(row)
 }

@@ -1,16 +1,21 @@
 //! CEL expressions that decide what a webhook means, as written. Whoever takes them compiles them; here are their
 //! places and bounds only.
 
+pub mod trial;
+
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::field::Field;
-use crate::object::{Faults, Shape};
+use crate::object::{Faults, Path, Shape, malformed};
+use crate::problem::FieldError;
 use crate::word::words;
 
 /// The longest expression, in bytes.
 pub const MAX_EXPRESSION_BYTES: usize = 2048;
 
-const SHAPE: Shape = Shape { known: &["filter", "on_complete", "on_fail", "transform", "default_action"], later: &[] };
+const SHAPE: Shape =
+    Shape { known: &["filter", "on_complete", "on_fail", "transform", "default_action", "fail_open"], later: &[] };
 
 words! {
     /// What a webhook means that passed the filter and that neither `on_fail` nor `on_complete` took.
@@ -26,7 +31,7 @@ words! {
 
 /// Expressions over `payload`, `headers`, `job` and `attempt`, evaluated in this order. Each is at most
 /// [`MAX_EXPRESSION_BYTES`] and not empty; `None` was not given.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
 pub struct CelSpec {
     /// Whether the webhook is meant for this wait at all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,9 +48,22 @@ pub struct CelSpec {
     /// See [`CelSpec::default_action`].
     #[serde(rename = "default_action", skip_serializing_if = "Option::is_none")]
     pub default: Option<DefaultAction>,
+    /// What becomes of a webhook for which an expression cannot be evaluated. `false`, the default, quarantines it;
+    /// `true` goes on as if that expression had not been written. A webhook that reaches a bound of the evaluation is
+    /// quarantined all the same.
+    #[serde(rename = "fail_open", skip_serializing_if = "std::ops::Not::not")]
+    pub fail_open: bool,
 }
 
 impl CelSpec {
+    /// Reads expressions as they are written and stored. `Err` holds every fault (at most 100).
+    pub fn parse(json: &str) -> Result<Self, Vec<FieldError>> {
+        let raw: &RawValue = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+        let mut faults = Faults::default();
+        let spec = read(&Field { path: Path::Root, raw }, &mut faults);
+        faults.or(spec)
+    }
+
     /// What happens when no expression took the webhook: as written; else `ignore` where `on_complete` names what is
     /// waited for, and `complete` where any webhook will do.
     pub fn default_action(&self) -> DefaultAction {
@@ -62,6 +80,7 @@ pub(crate) fn read(field: &Field, faults: &mut Faults) -> Option<CelSpec> {
         "on_fail" => spec.on_fail = read_expression(&part, faults),
         "on_complete" => spec.on_complete = read_expression(&part, faults),
         "transform" => spec.transform = read_expression(&part, faults),
+        "fail_open" => spec.fail_open = part.flag(faults).unwrap_or_default(),
         _ => spec.default = part.word(faults),
     };
     field.object(SHAPE, faults, set).then_some(spec)

@@ -25,6 +25,7 @@ pub use reference::Reference;
 pub use retry::{Retry, RetryPolicy};
 pub use status::StatusAction;
 
+use crate::cel::{self, CelSpec};
 pub use crate::dispatch::Format;
 use crate::field::Field;
 use crate::object::{Faults, Path, Shape, read_document};
@@ -135,7 +136,9 @@ pub struct EndpointSpec {
     pub status_map: BTreeMap<u16, StatusAction>,
     /// When to stop asking for a while.
     pub breaker: Breaker,
-    cel: NotYet,
+    /// What a webhook to a job of this endpoint means, where neither the wait nor the job says it. Whoever takes the
+    /// document compiles it. Default none.
+    pub cel: Option<CelSpec>,
     /// The signing secret as given in this document; never written back. To be stored sealed.
     #[serde(skip)]
     pub secret: Option<Secret>,
@@ -163,7 +166,7 @@ impl EndpointSpec {
             auth: Auth::None,
             status_map: BTreeMap::new(),
             breaker: Breaker::default(),
-            cel: NotYet,
+            cel: None,
             secret: None,
         }
     }
@@ -208,6 +211,7 @@ struct Draft {
     auth: Option<Auth>,
     status_map: BTreeMap<u16, StatusAction>,
     breaker: Option<Breaker>,
+    cel: Option<CelSpec>,
     secret: Option<Secret>,
 }
 
@@ -234,8 +238,9 @@ impl Draft {
             "auth" => self.auth = auth::read(field, faults),
             "status_map" => self.status_map = status::read(field, faults),
             "breaker" => self.breaker = breaker::read(field, faults),
+            "cel" => self.cel = cel::read(field, faults),
             "secret" => self.secret = read_secret(field, faults),
-            // `rate` and `cel`.
+            // `rate`.
             _ if field.is_null() => {}
             _ => field.fault("not_supported_yet", "is not supported yet", faults),
         }
@@ -266,6 +271,7 @@ impl Draft {
             auth: self.auth.unwrap_or(defaults.auth),
             status_map: self.status_map,
             breaker: self.breaker.unwrap_or(defaults.breaker),
+            cel: self.cel,
             secret: self.secret,
             ..defaults
         })

@@ -5,7 +5,7 @@
 //! receive the value parse it recursively.
 
 /// The deepest nesting of arrays and objects in one value.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 /// The longest run of digits in one number.
 const MAX_DIGITS: usize = 1000;
 /// The most digits of an exponent: ±9999 is far past a double and well within Postgres.
@@ -13,16 +13,20 @@ const MAX_EXPONENT_DIGITS: usize = 4;
 
 /// Why a value is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// More than [`MAX_DEPTH`] arrays and objects in each other.
     TooDeep,
+    /// The character `\u0000`.
     Nul,
+    /// Half of a pair of UTF-16.
     LoneSurrogate,
+    /// A number that Postgres does not read.
     NumberTooLong,
 }
 
 impl Fault {
     /// The field error's code.
-    pub(crate) const fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::TooDeep => "too_deep",
             Self::Nul => "nul_character",
@@ -32,7 +36,7 @@ impl Fault {
     }
 
     /// The field error's message.
-    pub(crate) const fn message(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         match self {
             Self::TooDeep => "must not be nested more than 64 deep",
             Self::Nul => "must not contain the character \\u0000",
@@ -42,9 +46,15 @@ impl Fault {
     }
 }
 
-/// Finds the first fault in `json`, a text that is already known to be one JSON value. Iterative: needs no stack,
-/// whatever the depth.
-pub(crate) fn check(json: &str) -> Result<(), Fault> {
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+/// Finds the first fault in `json`, one JSON value: what is not JSON may pass. Iterative: needs no stack, whatever the
+/// depth.
+pub fn check(json: &str) -> Result<(), Fault> {
     let bytes = json.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(&byte) = bytes.get(at) {

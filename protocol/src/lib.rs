@@ -11,11 +11,10 @@
 //! | [`endpoint`] | an endpoint as written and read | [`dispatch`], [`gateway_url`] | the POST to the function |
 //! | [`accepted`], [`suspend`], [`steps`] | what a function answers with a 202 | [`signature`], [`idempotency`], [`trace`] | what that POST carries |
 //! | [`callback`], [`action`], [`token`] | what it says later, and by what right | [`problem`] | what went wrong, RFC 9457 |
-//! | [`inbound`], [`cel`] | webhooks of third parties | | |
+//! | [`inbound`], [`cel`], [`job_callback`], [`source`] | webhooks of third parties | [`excerpt`] | what is kept of the words of strangers |
 //! | [`api_key`] | who may call the API | [`seal`], [`signing`], [`key_ring`] | secrets at rest, and the keys of tokens |
 
 mod field;
-mod guard;
 mod master_key;
 mod object;
 mod word;
@@ -36,8 +35,12 @@ pub mod cel;
 pub mod dispatch;
 // Endpoints as written and as read back.
 pub mod endpoint;
+// What may be kept of the text of strangers.
+pub mod excerpt;
 // The gateway's public URLs.
 pub mod gateway_url;
+// What no JSON value may hold.
+pub mod guard;
 // Header names and values that endpoints and jobs may set.
 pub mod header;
 // Job ids.
@@ -48,6 +51,8 @@ pub mod idempotency;
 pub mod inbound;
 // Jobs and attempts as read.
 pub mod job;
+// What a job says of its own callbacks.
+pub mod job_callback;
 // The keys of callback tokens.
 pub mod key_ring;
 // Names of kinds.
@@ -62,6 +67,8 @@ pub mod seal;
 pub mod signature;
 // An endpoint's signing secrets, sealed together.
 pub mod signing;
+// Named senders of webhooks.
+pub mod source;
 // Steps of a function, kept between its runs.
 pub mod steps;
 // Answers of functions that want to be POSTed again.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use crate::field::Field;
+use crate::job_callback::{self, JobCallback};
 use crate::object::{Faults, Path, Shape, read_document};
 use crate::problem::FieldError;
 
@@ -29,8 +30,9 @@ const SHAPE: Shape = Shape {
         "tags",
         "metadata",
         "headers",
+        "callback",
     ],
-    later: &["unique", "ordering_key", "concurrency_key", "depends_on", "callback", "on_success", "on_failure"],
+    later: &["unique", "ordering_key", "concurrency_key", "depends_on", "on_success", "on_failure"],
 };
 
 /// A job to enqueue. `None` leaves the default to the database; in JSON, `null` is the same as absent for every
@@ -63,6 +65,8 @@ pub struct NewJob {
     pub metadata: Option<Box<RawValue>>,
     /// Headers to send with the dispatch request, names as written.
     pub headers: BTreeMap<String, String>,
+    /// What it says of its own callbacks.
+    pub callback: Option<JobCallback>,
 }
 
 impl NewJob {
@@ -82,6 +86,7 @@ impl NewJob {
             tags: Vec::new(),
             metadata: None,
             headers: BTreeMap::new(),
+            callback: None,
         }
     }
 
@@ -117,6 +122,7 @@ impl NewJob {
             "max_attempts" => self.max_attempts = field.integer(faults),
             "timeout_ms" => self.timeout_ms = field.integer(faults),
             "expires_at" => self.expires_at = field.time(faults),
+            "callback" => self.callback = job_callback::read(&field, faults),
             "metadata" => self.metadata = field.verbatim_object(faults),
             "tags" => {
                 field.items(MAX_TAGS, faults, |tag, faults| {
@@ -176,7 +182,8 @@ mod tests {
         let job = NewJob::parse(
             r#" {"kind":"e\u006dail","args": {"b" : 1,"a":2.50} ,"queue":"q","endpoint":"e","priority":3,
                 "run_at":"2026-11-21T09:00:00.1234567+01:00","delay_ms":5,"max_attempts":7,"timeout_ms":8,
-                "expires_at":"2026-11-22T00:00:00Z","tags":["x","y"],"metadata":{"m":[]},"headers":{"x-a":"1"}} "#,
+                "expires_at":"2026-11-22T00:00:00Z","tags":["x","y"],"metadata":{"m":[]},"headers":{"x-a":"1"},
+                "callback":{"cel":{"filter":"payload.ok"}}} "#,
         )
         .unwrap();
         assert_eq!((job.kind.as_str(), job.args.get()), ("email", r#"{"b" : 1,"a":2.50}"#));
@@ -189,6 +196,7 @@ mod tests {
         assert_eq!(job.tags, ["x", "y"]);
         assert_eq!(job.metadata.unwrap().get(), r#"{"m":[]}"#);
         assert_eq!(job.headers["x-a"], "1");
+        assert_eq!(serde_json::to_string(&job.callback).unwrap(), r#"{"cel":{"filter":"payload.ok"}}"#);
     }
 
     #[test]
@@ -210,7 +218,8 @@ mod tests {
     fn every_fault_is_named_at_once() {
         let all = faults(
             r#"{"kind":1,"queue":[],"priority":"2","run_at":"tomorrow","delay_ms":1.5,"max_attempts":99999999999,
-                "tags":["a",1,null],"metadata":[],"headers":{"x-foo":1,"x-bar":null},"unique":{},"nope":1}"#,
+                "tags":["a",1,null],"metadata":[],"headers":{"x-foo":1,"x-bar":null},"unique":{},
+                "callback":{"cel":{"filter":1},"timeout_ms":1},"nope":1}"#,
         );
         assert_eq!(
             all,
@@ -227,6 +236,8 @@ mod tests {
                 is("headers.x-foo", "wrong_type"),
                 is("headers.x-bar", "wrong_type"),
                 is("unique", "not_supported_yet"),
+                is("callback.cel.filter", "wrong_type"),
+                is("callback.timeout_ms", "not_supported_yet"),
                 is("nope", "unknown_field"),
             ]
         );

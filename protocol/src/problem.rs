@@ -29,8 +29,14 @@ words! {
         JobNotFound = "job_not_found",
         /// 404: no such endpoint.
         EndpointNotFound = "endpoint_not_found",
+        /// 404: no such inbound source.
+        SourceNotFound = "source_not_found",
         /// 405: the route exists, the method does not.
         MethodNotAllowed = "method_not_allowed",
+        /// 404: no such delivery, or nothing of it was kept.
+        DeliveryNotFound = "delivery_not_found",
+        /// 408: the body did not arrive in time.
+        RequestTimeout = "request_timeout",
         /// 409: the request contradicts the present state.
         Conflict = "conflict",
         /// 409: the same `idempotency-key` came before with another body.
@@ -69,8 +75,13 @@ impl Code {
             Self::MalformedJson => 400,
             Self::Unauthorized | Self::InvalidToken | Self::InvalidSignature => 401,
             Self::Forbidden | Self::ActionNotAllowed => 403,
-            Self::NotFound | Self::JobNotFound | Self::EndpointNotFound => 404,
+            Self::NotFound
+            | Self::JobNotFound
+            | Self::EndpointNotFound
+            | Self::SourceNotFound
+            | Self::DeliveryNotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
             Self::Conflict
             | Self::IdempotencyMismatch
             | Self::AlreadyFinished
@@ -98,7 +109,10 @@ impl Code {
             Self::NotFound => "There is nothing here",
             Self::JobNotFound => "There is no such job",
             Self::EndpointNotFound => "There is no such endpoint",
+            Self::SourceNotFound => "There is no such source",
+            Self::DeliveryNotFound => "There is no such delivery to judge again",
             Self::MethodNotAllowed => "This method is not allowed here",
+            Self::RequestTimeout => "The request took too long",
             Self::Conflict => "The request conflicts with the present state",
             Self::IdempotencyMismatch => "The idempotency key was used with another request",
             Self::AlreadyFinished => "The job has already finished",
@@ -136,6 +150,9 @@ pub struct Problem {
     /// The job that a 409 is about, as it now is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobRef>,
+    /// The number that the stored steps have, for a checkpoint that came too late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u32>,
 }
 
 impl Problem {
@@ -149,6 +166,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             job: None,
+            seq: None,
         }
     }
 
@@ -208,6 +226,17 @@ impl FieldError {
     pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), code: code.into(), message: message.into() }
     }
+
+    /// The same fault, where its document is the field `parent` of another.
+    #[must_use]
+    pub fn within(mut self, parent: &str) -> Self {
+        self.field = match self.field.as_str() {
+            "" => parent.to_owned(),
+            field if field.starts_with('[') => format!("{parent}{field}"),
+            field => format!("{parent}.{field}"),
+        };
+        self
+    }
 }
 
 impl std::fmt::Display for FieldError {
@@ -234,6 +263,12 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_a_part_names_its_place_in_the_whole() {
+        let of = |field: &str| FieldError::new(field, "required", "is required").within("cel").field;
+        assert_eq!([of("filter"), of(""), of("[2]")], ["cel.filter", "cel", "cel[2]"]);
+    }
+
+    #[test]
     fn a_text_that_is_not_json_is_400() {
         let error = FieldError::new("", FieldError::MALFORMED_JSON, "EOF");
         assert_eq!(Problem::invalid(vec![error]).status, 400);
@@ -254,6 +289,7 @@ mod tests {
             (Code::InvalidToken, 401),
             (Code::InvalidSignature, 401),
             (Code::ActionNotAllowed, 403),
+            (Code::RequestTimeout, 408),
             (Code::LeaseSuperseded, 409),
             (Code::AlreadyFinalized, 409),
             (Code::PastRetention, 410),

@@ -26,6 +26,8 @@ use crate::shutdown::Shutdown;
 
 /// What HTTP/2 clients say first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What hyper needs to read a head at all.
+const MIN_HEAD_BYTES: usize = 8 * 1024;
 /// How long to leave the listener alone when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,11 +40,18 @@ pub struct HttpLimits {
     pub max_connections: usize,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
+    /// The largest head of a request, in bytes: at least 8,192.
+    pub max_head_bytes: u32,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { header_read_timeout: Duration::from_secs(5), max_connections: 4096, max_streams: 256 }
+        Self {
+            header_read_timeout: Duration::from_secs(5),
+            max_connections: 4096,
+            max_streams: 256,
+            max_head_bytes: 64 * 1024,
+        }
     }
 }
 
@@ -106,11 +115,17 @@ async fn accept(
 
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_read_timeout);
+    let head_bytes = usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(head_bytes.max(MIN_HEAD_BYTES));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(limits.max_head_bytes)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     builder

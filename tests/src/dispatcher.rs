@@ -13,7 +13,9 @@ use posthaste_engine::{
     park::{Park, Parked, park},
     retry::RetryPolicy,
     session::Role,
+    suspend::Suspend,
 };
+use posthaste_protocol::suspend::Suspension;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -126,6 +128,13 @@ impl FakeDispatcher {
             ..HeldRun::from(run)
         };
         Park { run: answer, wait_number: 1, times: HOUR }
+    }
+
+    /// A run whose function answered that it waits, with this body; its waits have an hour, and it may take a day.
+    pub fn suspended(run: &ClaimedRun, body: &str) -> Suspend {
+        let suspension = Suspension::parse(body).expect("the body of a suspension");
+        let run = Self::accepted(run).run;
+        Suspend { run, suspension, max_run: HOUR.max_run, default_timeout: HOUR.callback }
     }
 
     /// Parks one run that is the last of its lease; asserts that it waits. Returns its deadline.

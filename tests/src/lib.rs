@@ -3,6 +3,7 @@
 //! - [`TestDb`]: a migrated database of its own for each test, on one private Postgres per process.
 //! - [`FakeEndpoint`]: a real HTTP server with scripted answers that remembers every request.
 //! - [`FakeDispatcher`]: claims through the engine as a dispatcher does, and ends what it claimed.
+//! - [`storm`]: many callers of the same suspended runs at once.
 //! - [`sql`]: what tests ask the ledger, and waiting until a statement is blocked by another.
 //!
 //! Nothing here sleeps; every wait has a bound of [`WAIT_LIMIT`] and panics past it. Helpers panic with what they
@@ -15,6 +16,7 @@ mod database;
 mod dispatcher;
 mod endpoint;
 pub mod sql;
+pub mod storm;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use axum::{Extension, body::Body, extract::State};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use posthaste_engine::enqueue;
 use posthaste_protocol::{
     api_key::Scope,
     batch::parse_batch,
@@ -69,7 +70,8 @@ struct Item {
 async fn parse(bytes: Bytes, ndjson: bool, traceparent: Option<String>) -> Result<Vec<Item>, ApiError> {
     let large = bytes.len() > PARSE_ELSEWHERE_BYTES;
     let parse = move || -> Result<Vec<Item>, Problem> {
-        let jobs = parse_batch(&bytes, ndjson)?;
+        let parsed = parse_batch(&bytes, ndjson)?.into_iter();
+        let jobs: Vec<_> = parsed.map(|job| job.and_then(|job| enqueue::check(&job).map(|()| job))).collect();
         let texts = if jobs.iter().any(Result::is_err) { texts(&bytes, ndjson) } else { Vec::new() };
         let item = |(n, job): (usize, Result<NewJob, _>)| match job {
             Ok(job) => Item { text: Some(job_text(&job, traceparent.as_deref())), faults: Vec::new() },

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::{Extension, body::Body, extract::State};
 use http::{HeaderMap, StatusCode};
-use posthaste_engine::request_key::{self, Once};
+use posthaste_engine::{
+    enqueue,
+    request_key::{self, Once},
+};
 use posthaste_protocol::{
     api_key::Scope,
     id::JobId,
@@ -62,7 +65,7 @@ pub async fn enqueue_job(
     let key = idempotency_key(&headers)?;
     let held = api.bodies.read(body, MAX_JOB_BYTES).await?;
     let body = text(&held.bytes)?;
-    let job = match NewJob::parse(body) {
+    let job = match NewJob::parse(body).and_then(|job| enqueue::check(&job).map(|()| job)) {
         Ok(job) => job_text(&job, trace::for_job(&headers).as_deref()),
         Err(faults) => return Err(refusal(&api, body, faults).await),
     };

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::cel::CelSpec;
+
 /// An endpoint as written; what is left out gets its default.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +54,8 @@ pub struct EndpointSpec {
     status_map: Option<BTreeMap<String, String>>,
     /// When to stop asking for a while.
     breaker: Option<Breaker>,
+    /// What a webhook means, where neither the wait nor the job says it.
+    cel: Option<CelSpec>,
     /// The signing secret: `whsec_` and standard base64 of 24 to 64 bytes. Never shown again.
     #[schema(write_only)]
     secret: Option<String>,
@@ -138,9 +142,8 @@ pub struct EndpointRead {
     /// Null until a later version.
     #[schema(required)]
     rate: Option<Value>,
-    /// Null until a later version.
     #[schema(required)]
-    cel: Option<Value>,
+    cel: Option<CelSpec>,
 }
 
 /// All endpoints.

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::cel::CelSpec;
+
 /// A job to enqueue. `null` is the same as absent, but for `args`.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +49,16 @@ pub struct NewJob {
     metadata: Option<BTreeMap<String, Value>>,
     /// Headers to send with each dispatch.
     headers: Option<BTreeMap<String, String>>,
+    /// What it says of its own callbacks, at most 8 KiB.
+    callback: Option<JobCallback>,
+}
+
+/// What a job says of its own callbacks.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobCallback {
+    /// What a webhook to this job means, where no wait says it. Default: the endpoint's.
+    cel: Option<CelSpec>,
 }
 
 /// Where a job stands.

@@ -47,6 +47,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         concurrency: options.concurrency,
         egress: EgressPolicy::from_entries(["127.0.0.0/8"])?,
         seal_keys: Some(SealKeys::parse(SECRET_KEYS)?),
+        callbacks: None,
     };
     posthaste_dispatcher::run(settings, &registry, &health, shutdown).await?;
     guard.shutdown().await;

@@ -17,7 +17,8 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use posthaste_service::{
     config::{
-        self, ApiConfig, DatabaseConfig, DispatcherConfig, EgressAllow, LogFormat, SecretsConfig, TelemetryConfig,
+        self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, EgressAllow, GatewayConfig, LogFormat,
+        SecretsConfig, TelemetryConfig,
     },
     http_server::{self, HttpLimits},
     shutdown::Shutdown,
@@ -26,8 +27,10 @@ use posthaste_service::{
 use tokio::net::TcpListener;
 
 use crate::{
+    callbacks::{self, Configured},
     command, dispatcher, egress,
     failure::Usage,
+    gateway,
     home::{Home, HomeConfig, Running},
     output::{self, Tone},
     roles::Roles,
@@ -78,6 +81,10 @@ pub struct Options {
     #[command(flatten)]
     dispatcher: DispatcherConfig,
     #[command(flatten)]
+    callback: CallbackConfig,
+    #[command(flatten)]
+    gateway: GatewayConfig,
+    #[command(flatten)]
     secrets: SecretsConfig,
     #[command(flatten)]
     telemetry: TelemetryConfig,
@@ -91,7 +98,8 @@ impl Options {
 
 /// Runs until Ctrl-C, or until the samples of `--once` have ended.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    config::check(&[&options.database, &options.api, &options.dispatcher, &options.secrets, &options.telemetry])?;
+    let Options { database, api, dispatcher, callback, gateway, secrets, telemetry, .. } = &options;
+    config::check(&[database, api, dispatcher, callback, gateway, secrets, telemetry])?;
     if options.fresh && options.database.database_url.is_some() {
         let words = "--fresh would throw away a database that is not ours; unset POSTHASTE_DATABASE_URL".to_owned();
         return Err(Usage(words).into());
@@ -160,8 +168,10 @@ async fn everything(options: Options, home: &Home) -> anyhow::Result<()> {
 /// What `prepare` made: the ports are taken, the endpoint is written.
 struct Parts {
     api: TcpListener,
+    gateway: TcpListener,
     function: TcpListener,
     seal_keys: posthaste_protocol::seal::SealKeys,
+    callbacks: Configured,
 }
 
 impl Parts {
@@ -178,7 +188,9 @@ async fn prepare(options: &Options, home: &Home) -> anyhow::Result<(Database, Pa
     }
     let database = Database::open(&options.database, home).await?;
     let seal_keys = secret_keys::configured_or_made(&options.secrets, home)?;
-    let api = ports::bind(options.api.listen()?).await?;
+    let api = ports::bind(options.api.listen()?, "the API", "POSTHASTE_API_LISTEN").await?;
+    let gateway = ports::bind(options.gateway.listen()?, "the gateway", "POSTHASTE_GATEWAY_LISTEN").await?;
+    let callbacks = callbacks::configured_or_made(&options.callback, home, gateway.local_addr()?)?;
     let function = TcpListener::bind("127.0.0.1:0").await?;
     let mut connection = crate::connection::connect(database.url()).await?;
     endpoint::write(&mut connection, function.local_addr()?, &seal_keys).await?;
@@ -187,12 +199,12 @@ async fn prepare(options: &Options, home: &Home) -> anyhow::Result<(Database, Pa
         database_url: database.url().to_owned(),
         api_url: format!("http://{}", api.local_addr()?),
     })?;
-    Ok((database, Parts { api, function, seal_keys }))
+    Ok((database, Parts { api, gateway, function, seal_keys, callbacks }))
 }
 
 fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyhow::Result<()> {
     let serving = roles.shutdown.clone();
-    let Parts { api, function, seal_keys } = parts;
+    let Parts { api, gateway, function, seal_keys, callbacks } = parts;
     roles.start("sample function", async move {
         http_server::serve(function, function::router(), HttpLimits::default(), serving).await;
         Ok(())
@@ -204,7 +216,11 @@ fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyho
         concurrency: options.dispatcher.concurrency()?,
         egress: egress::policy(allow),
         seal_keys: Some(seal_keys),
+        callbacks: Some(callbacks.of_dispatcher()),
     };
+    let of_gateway = callbacks.of_gateway(url, url, settings.seal_keys.clone());
+    gateway::start(roles, gateway, &of_gateway)?;
+    callbacks.watch(roles);
     serve::start_api(roles, api, &options.api, &settings)?;
     dispatcher::start(roles, settings);
     Ok(())

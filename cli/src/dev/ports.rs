@@ -1,4 +1,4 @@
-//! The port of the API: the one asked for, or the next that is free.
+//! The ports of the API and the gateway: the one asked for, or the next that is free.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::output::{self, Tone};
 const TRIES: u16 = 20;
 
 /// Listens on `wanted`, or on one of the ports after it, and then says so.
-pub async fn bind(wanted: SocketAddr) -> anyhow::Result<TcpListener> {
+pub async fn bind(wanted: SocketAddr, what: &str, setting: &str) -> anyhow::Result<TcpListener> {
     let refused = match TcpListener::bind(wanted).await {
         Ok(listener) => return Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => error,
@@ -20,11 +20,11 @@ pub async fn bind(wanted: SocketAddr) -> anyhow::Result<TcpListener> {
     for port in (1..TRIES).filter_map(|n| wanted.port().checked_add(n)) {
         let next = SocketAddr::new(wanted.ip(), port);
         if let Ok(listener) = TcpListener::bind(next).await {
-            output::note_in(Tone::Warn, format_args!("{wanted} is taken by another process; the API is at {next}"));
+            output::note_in(Tone::Warn, format_args!("{wanted} is taken by another process; {what} is at {next}"));
             return Ok(listener);
         }
     }
-    Err(refused).with_context(|| format!("{wanted} and the {TRIES} ports after it are taken; set POSTHASTE_API_LISTEN"))
+    Err(refused).with_context(|| format!("{wanted} and the {TRIES} ports after it are taken; set {setting}"))
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     async fn a_taken_port_is_passed_over() {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let taken = first.local_addr().unwrap();
-        let next = bind(taken).await.unwrap().local_addr().unwrap();
+        let next = bind(taken, "it", "ITS_SETTING").await.unwrap().local_addr().unwrap();
         assert!(next.port() > taken.port() && next.port() < taken.port() + TRIES);
     }
 }

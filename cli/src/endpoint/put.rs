@@ -2,6 +2,7 @@
 
 use clap::Args;
 use posthaste_dispatcher::egress::EgressPolicy;
+use posthaste_engine::endpoint;
 use posthaste_protocol::{endpoint::EndpointSpec, problem::FieldError};
 use serde_json::json;
 
@@ -31,6 +32,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let Sealed { one, secrets } = options.sealed;
     write::check_name(&one.name)?;
     let spec = EndpointSpec::parse(&input::document("spec", &options.spec)?).map_err(Malformed)?;
+    endpoint::check(&spec).map_err(Malformed)?;
     let found = one.target.find()?;
     dialled(&options.egress.policy(found.dev.is_some())?, &spec)?;
     let keys = secret_keys::configured_or_dev(&secrets, found.dev.as_ref())?;

@@ -73,6 +73,10 @@ fn faults_are_named_field_by_field(dev: &Dev) {
     let broken = dev.run(&["enqueue", "a", "--args", "[1,"]);
     assert_eq!(broken.status.code(), Some(2));
     assert!(stderr(&broken).contains("  args: is not JSON"), "{}", stderr(&broken));
+    let callback = r#"{"cel":{"filter":"payload.ok &&"}}"#;
+    let broken = dev.run(&["enqueue", "a", "--callback", callback]);
+    assert_eq!(broken.status.code(), Some(2));
+    assert!(stderr(&broken).contains("  callback.cel.filter: line 1, column 14: "), "{}", stderr(&broken));
 }
 
 fn an_endpoint_is_written_paused_rotated_and_deleted(dev: &Dev) {

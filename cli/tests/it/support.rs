@@ -14,9 +14,18 @@ pub const START_LIMIT: Duration = Duration::from_mins(1);
 /// The binary, without anything of the developer's environment that would change what it does.
 pub fn posthaste() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
-    for name in
-        ["DATABASE_URL", "LISTEN_URL", "API_KEY", "API_LISTEN", "SECRET_KEYS", "EGRESS_ALLOW", "LOG", "DATA_DIR"]
-    {
+    for name in [
+        "DATABASE_URL",
+        "LISTEN_URL",
+        "API_KEY",
+        "API_LISTEN",
+        "GATEWAY_URL",
+        "TOKEN_KEYS",
+        "SECRET_KEYS",
+        "EGRESS_ALLOW",
+        "LOG",
+        "DATA_DIR",
+    ] {
         command.env_remove(format!("POSTHASTE_{name}"));
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());

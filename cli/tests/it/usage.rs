@@ -97,10 +97,12 @@ fn the_name_of_a_file_in_place_of_json_is_answered_with_how_to_read_it() {
 #[test]
 fn a_missing_database_is_reported_with_every_other_wrong_setting() {
     for service in ["serve", "dispatcher"] {
-        let output = run(&[service, "--api-listen", "nowhere", "--concurrency", "0"]);
+        let url = "https://cb.example.com";
+        let output = run(&[service, "--api-listen", "nowhere", "--concurrency", "0", "--gateway-url", url]);
         assert_eq!(output.status.code(), Some(2));
         let said = stderr(&output);
-        for name in ["POSTHASTE_DATABASE_URL is not set", "POSTHASTE_API_LISTEN", "POSTHASTE_CONCURRENCY"] {
+        let wrong = ["POSTHASTE_API_LISTEN", "POSTHASTE_CONCURRENCY", "POSTHASTE_TOKEN_KEYS is not set"];
+        for name in ["POSTHASTE_DATABASE_URL is not set"].into_iter().chain(wrong) {
             assert!(said.contains(name), "{name}: {said}");
         }
     }

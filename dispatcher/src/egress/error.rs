@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use hyper_util::client::legacy;
+use posthaste_protocol::excerpt;
 
 use super::connector::ConnectFailure;
-use crate::excerpt;
 
 /// Whether the function may have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

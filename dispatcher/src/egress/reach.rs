@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Uri;
+use posthaste_protocol::excerpt;
 use tokio::time::Instant;
 use tower_service::Service as _;
 use url::Url;
@@ -12,7 +13,6 @@ use super::{
     error::{Class, SendError},
     policy::EgressPolicy,
 };
-use crate::excerpt;
 
 /// The longest time for name, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

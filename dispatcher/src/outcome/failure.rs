@@ -4,10 +4,11 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{StatusCode, header::CONTENT_TYPE};
 use posthaste_engine::lifecycle::RunError;
+use posthaste_protocol::excerpt;
 use serde_json::Value;
 
 use super::{AnswerView, result};
-use crate::{excerpt, retry_after};
+use crate::retry_after;
 
 /// Bodies larger than this are not parsed: no error needs so many words.
 const PARSE_CAP: usize = 64 * 1024;

@@ -4,6 +4,7 @@ mod failure;
 mod meaning;
 mod result;
 mod send;
+mod suspend;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +12,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderMap;
 use posthaste_engine::lifecycle::{Outcome, RunError};
+use posthaste_protocol::{
+    accepted::{Accepted, InvalidTimeout},
+    excerpt,
+    suspend::Suspension,
+};
 
 pub use meaning::Meaning;
-pub use send::{OnUnknown, from_send_error};
+pub use send::{OnUnknown, from_send_error, unknown};
 
 use self::failure::Failure;
 use crate::retry_after;
@@ -65,8 +71,27 @@ pub struct AnswerContext<'a> {
     pub sdk: bool,
     /// A bare 202 means that a callback follows.
     pub accept_202_wait: bool,
+    /// Functions can call back. Else a 202 that promises it ends its job.
+    pub callbacks: bool,
+    /// The longest that a run may take, since its claim.
+    pub max_run_ms: u64,
+    /// The time now, seconds since 1970.
+    pub now_unix: i64,
     /// Largest result, [`RESULT_CAP`] unless a test says otherwise.
     pub result_cap: usize,
+}
+
+/// What an answer, or its absence, comes to.
+#[derive(Debug, Clone)]
+pub enum Reading {
+    /// The run has ended.
+    Ended(Outcome),
+    /// The function will call back; how long that may take, or the time-out header that cannot be read.
+    Accepted(Result<Accepted, InvalidTimeout>),
+    /// The function is to be POSTed again when something has happened.
+    Suspended(Box<Suspension>),
+    /// Nobody knows whether the function ran, and its callback may still come.
+    Unknown(RunError),
 }
 
 /// What an answer says about the endpoint, for its breaker and limits.
@@ -92,33 +117,43 @@ pub enum Verdict {
 
 /// Reads an answer by the table of the contract. Which wins: `posthaste-outcome`, Lambda's function error,
 /// the `sdk` promise, the endpoint's status map, the platform's throttling, the status.
-pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Outcome, Verdict) {
+pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Reading, Verdict) {
     match said(answer) {
         Said::Nothing => {}
-        Said::Meaning(meaning) => return apply(meaning, true, answer, context),
-        Said::Suspend => return callbacks_unavailable(),
-        Said::Unknown(word) => return unknown_outcome(answer, &word),
+        Said::Meaning(meaning) => return ended(apply(meaning, true, answer, context)),
+        Said::Suspend if context.callbacks => return suspend::read(answer, context),
+        Said::Suspend => return ended(callbacks_unavailable()),
+        Said::Unknown(word) => return ended(unknown_outcome(answer, &word)),
     }
     if answer.is_success() && answer.headers.contains_key("x-amz-function-error") {
         let error = Failure::read(answer).into_error("function_error".into(), answer);
-        return (
-            Outcome::Failed { error, retry_after: retry_after::from_headers(answer.headers) },
-            Verdict::Failure5xx,
-        );
+        let retry_after = retry_after::from_headers(answer.headers);
+        return ended((Outcome::Failed { error, retry_after }, Verdict::Failure5xx));
     }
     if answer.is_success() && context.sdk && !answer.speaks_protocol() {
         let error = RunError::new("not_sdk", "a 2xx without posthaste-protocol: 1 from an endpoint of the SDK");
         let retry_after = retry_after::from_headers(answer.headers);
-        return (Outcome::Misconfigured { error, retry_after }, Verdict::Misconfigured);
+        return ended((Outcome::Misconfigured { error, retry_after }, Verdict::Misconfigured));
     }
     if let Some(mapped) = context.status_map.get(&answer.status) {
-        return apply(*mapped, false, answer, context);
+        return ended(apply(*mapped, false, answer, context));
     }
     if answer.status == 202 && means_wait(answer, context) {
-        return callbacks_unavailable();
+        return accepted(answer, context);
     }
     let meaning = if is_platform_throttle(answer) { Meaning::Throttle } else { Meaning::of_status(answer.status) };
-    apply(meaning, false, answer, context)
+    ended(apply(meaning, false, answer, context))
+}
+
+fn ended((outcome, verdict): (Outcome, Verdict)) -> (Reading, Verdict) {
+    (Reading::Ended(outcome), verdict)
+}
+
+fn accepted(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Reading, Verdict) {
+    if context.callbacks {
+        return (Reading::Accepted(Accepted::read(answer.headers)), Verdict::Success);
+    }
+    ended(callbacks_unavailable())
 }
 
 /// What `posthaste-outcome` says.
@@ -144,7 +179,7 @@ fn said(answer: &AnswerView<'_>) -> Said {
         b"cancel" => Said::Meaning(Meaning::Cancel),
         b"snooze" => Said::Meaning(Meaning::Snooze),
         b"suspend" => Said::Suspend,
-        _ => Said::Unknown(crate::excerpt::clean(word, 64)),
+        _ => Said::Unknown(excerpt::clean(word, 64)),
     }
 }
 
@@ -209,7 +244,7 @@ fn unknown_outcome(answer: &AnswerView<'_>, word: &str) -> (Outcome, Verdict) {
     (Outcome::Failed { error, retry_after: retry_after::from_headers(answer.headers) }, Verdict::Neutral)
 }
 
-/// There is no gateway yet, so whoever promises a callback could never keep it.
+/// Without a gateway, whoever promises a callback could never keep it.
 fn callbacks_unavailable() -> (Outcome, Verdict) {
     let error =
         RunError::new("callbacks_unavailable", "the function wants to call back, and nothing here takes callbacks");
@@ -217,10 +252,7 @@ fn callbacks_unavailable() -> (Outcome, Verdict) {
 }
 
 fn means_wait(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> bool {
-    context.accept_202_wait
-        || answer.speaks_protocol()
-        || answer.headers.contains_key("posthaste-callback-timeout-ms")
-        || answer.headers.contains_key("posthaste-heartbeat-timeout-ms")
+    context.accept_202_wait || answer.speaks_protocol() || Accepted::is_announced(answer.headers)
 }
 
 /// Lambda and Cloud Run say "overloaded" in other statuses than 429 and 503 too.

@@ -6,10 +6,13 @@ use super::*;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
+/// 2026-11-21T08:00:00Z
+const NOW: i64 = 1_795_248_000;
 const PROTOCOL: (&str, &str) = ("posthaste-protocol", "1");
 
 /// An endpoint and its answer.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Case {
     status: u16,
     headers: HeaderMap,
@@ -17,6 +20,7 @@ struct Case {
     map: BTreeMap<u16, Meaning>,
     sdk: bool,
     wait: bool,
+    callbacks: bool,
     over_cap: bool,
 }
 
@@ -29,12 +33,27 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>)
 }
 
 impl Case {
-    fn read(&self) -> (Outcome, Verdict) {
+    fn reading(&self) -> (Reading, Verdict) {
         let view =
             AnswerView { status: self.status, headers: &self.headers, body: &self.body, over_cap: self.over_cap };
-        let context =
-            AnswerContext { status_map: &self.map, sdk: self.sdk, accept_202_wait: self.wait, result_cap: RESULT_CAP };
+        let context = AnswerContext {
+            status_map: &self.map,
+            sdk: self.sdk,
+            accept_202_wait: self.wait,
+            callbacks: self.callbacks,
+            max_run_ms: 60_000,
+            now_unix: NOW,
+            result_cap: RESULT_CAP,
+        };
         classify(&view, &context)
+    }
+
+    /// Of an answer that ends its run.
+    fn read(&self) -> (Outcome, Verdict) {
+        match self.reading() {
+            (Reading::Ended(outcome), verdict) => (outcome, verdict),
+            (other, _) => panic!("{other:?} is no end"),
+        }
     }
 
     /// Outcome as a word, error code or result, verdict.
@@ -118,7 +137,75 @@ fn a_result_over_one_mebibyte_is_dead() {
 }
 
 #[test]
-fn a_202_that_promises_a_callback_is_dead_until_there_is_a_gateway() {
+fn a_202_that_promises_a_callback_waits_for_it() {
+    let timeout = ("posthaste-callback-timeout-ms", "1000");
+    let heartbeat = ("posthaste-heartbeat-timeout-ms", "2000");
+    let both = Accepted { callback_timeout_ms: Some(1000), heartbeat_timeout_ms: Some(2000) };
+    for (case, accepted) in [
+        (answer(202, &[PROTOCOL], ""), Accepted::default()),
+        (answer(202, &[JSON], "{}"), Accepted::default()),
+        (answer(202, &[timeout, heartbeat], ""), both),
+    ] {
+        let case = Case { callbacks: true, wait: case.headers.contains_key("content-type"), ..case };
+        let (Reading::Accepted(Ok(read)), Verdict::Success) = case.reading() else { panic!("{accepted:?}: it waits") };
+        assert_eq!(read, accepted);
+    }
+    let unreadable = Case { callbacks: true, ..answer(202, &[("posthaste-heartbeat-timeout-ms", "1h")], "") };
+    let (Reading::Accepted(Err(error)), Verdict::Success) = unreadable.reading() else {
+        panic!("it waits all the same")
+    };
+    assert!(error.to_string().contains("heartbeat"), "{error}");
+}
+
+#[test]
+fn a_202_that_promises_nothing_or_is_mapped_ends_its_run_also_where_functions_call_back() {
+    let callbacks = |case| Case { callbacks: true, ..case };
+    assert_reads(&callbacks(answer(202, &[JSON], "{}")), "completed", "{}", Verdict::Success);
+    let mapped = Case { wait: true, map: BTreeMap::from([(202, Meaning::Complete)]), ..answer(202, &[], "") };
+    assert_reads(&callbacks(mapped), "completed", "", Verdict::Success);
+    let sdk = Case { sdk: true, wait: true, ..answer(202, &[], "") };
+    assert_reads(&callbacks(sdk), "misconfigured", "not_sdk", Verdict::Misconfigured);
+    let said = answer(202, &[PROTOCOL, ("posthaste-outcome", "fail")], "");
+    assert_reads(&callbacks(said), "gave_up", "http_202", Verdict::Neutral);
+}
+
+fn suspended(body: &str) -> Case {
+    let case = answer(202, &[PROTOCOL, ("posthaste-outcome", "suspend")], body);
+    Case { callbacks: true, ..case }
+}
+
+#[test]
+fn a_suspension_is_what_its_body_says() {
+    for body in [
+        r#"{"wait": {"name": "payment", "for": "callback"}, "steps": {"a": 1}}"#,
+        r#"{"wait": {"name": "nap", "for": "timer", "timeout_ms": 60000}}"#,
+        r#"{"wait": {"name": "nap", "for": "timer", "until": "2026-11-21T08:01:00Z"}}"#,
+        r#"{"wait": {"name": "past", "for": "timer", "until": "2001-01-01T00:00:00Z"}}"#,
+    ] {
+        let (Reading::Suspended(suspension), Verdict::Success) = suspended(body).reading() else { panic!("{body}") };
+        assert_eq!((suspension.waits.len(), suspension.need), (1, 1), "{body}");
+    }
+}
+
+#[test]
+fn a_suspension_that_cannot_be_is_a_failed_attempt_that_names_its_first_fault() {
+    for (body, named) in [
+        ("", "JSON"),
+        (r#"{"wait": {"name": "a", "for": "wind"}}"#, "wait.for"),
+        (r#"{"steps": {}}"#, "wait"),
+        (r#"{"wait": {"name": "long", "for": "timer", "timeout_ms": 60001}}"#, "timer long"),
+        (r#"{"wait": {"name": "late", "for": "timer", "until": "2026-11-21T08:01:01Z"}}"#, "timer late"),
+    ] {
+        let case = suspended(body);
+        assert_reads(&case, "failed", "invalid_suspension", Verdict::Neutral);
+        assert!(case.error().message.contains(named), "{body}: {}", case.error().message);
+    }
+    let cut = Case { over_cap: true, ..suspended("{}") };
+    assert!(cut.error().message.contains("larger than"));
+}
+
+#[test]
+fn a_202_that_promises_a_callback_is_dead_where_nothing_takes_callbacks() {
     let timeout = ("posthaste-callback-timeout-ms", "1000");
     let heartbeat = ("posthaste-heartbeat-timeout-ms", "1000");
     for promise in [PROTOCOL, timeout, heartbeat] {
@@ -290,7 +377,7 @@ fn the_message_of_an_error_is_found_cleaned_and_bounded() {
         assert_eq!(answer(500, &[], body).error().message, message, "{body}");
     }
     let long = answer(500, &[], vec![b'e'; 1 << 20]).error().message;
-    assert_eq!(long.len(), crate::excerpt::ERROR_BYTES);
+    assert_eq!(long.len(), excerpt::ERROR_BYTES);
     let deep = answer(500, &[JSON], format!("{{\"a\":{}", "[".repeat(10_000)));
     assert_eq!(deep.error().code, "http_500");
     assert!(answer(302, &[], "").error().message.contains("never followed"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use posthaste_dispatcher::{Settings, egress::EgressPolicy, run};
+use posthaste_dispatcher::{Callbacks, Settings, egress::EgressPolicy, run};
 use posthaste_engine::{
     EngineError,
     endpoint::{self, SealedSecret},
@@ -31,8 +31,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a dispatcher with this many permits.
+    /// Starts a dispatcher with this many permits, whose functions cannot call back.
     pub fn start(db: &TestDb, concurrency: usize) -> Self {
+        Self::start_with(db, concurrency, None)
+    }
+
+    /// Starts a dispatcher with this many permits.
+    pub fn start_with(db: &TestDb, concurrency: usize, callbacks: Option<Callbacks>) -> Self {
         tls::install_crypto_provider();
         let settings = Settings {
             database_url: db.url().to_owned(),
@@ -40,6 +45,7 @@ impl Running {
             concurrency,
             egress: EgressPolicy::from_entries(["127.0.0.0/8", "::1"]).expect("loopback"),
             seal_keys: Some(keys()),
+            callbacks,
         };
         let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
         let (metrics, checks, stop) = (registry.clone(), health.clone(), shutdown.clone());

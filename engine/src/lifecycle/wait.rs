@@ -24,11 +24,13 @@ impl WaitTimes {
     /// What a 202 asked for, over what its endpoint gives.
     pub fn of(accepted: Accepted, callback: Duration, max_run: Duration) -> Self {
         let asked = |ms: Option<u64>| ms.map(Duration::from_millis).map(|asked| asked.min(LONGEST));
-        Self {
-            callback: asked(accepted.callback_timeout_ms).unwrap_or(callback).min(LONGEST),
-            heartbeat: asked(accepted.heartbeat_timeout_ms),
-            max_run: max_run.min(LONGEST),
-        }
+        let callback = asked(accepted.callback_timeout_ms).unwrap_or(callback);
+        Self { heartbeat: asked(accepted.heartbeat_timeout_ms), ..Self::of_suspension(callback, max_run) }
+    }
+
+    /// What a suspended run has: `callback` for each of its waits that says nothing else.
+    pub fn of_suspension(callback: Duration, max_run: Duration) -> Self {
+        Self { callback: callback.min(LONGEST), heartbeat: None, max_run: max_run.min(LONGEST) }
     }
 }
 

@@ -44,9 +44,7 @@ select
   f.run_lease,
   f.uncounted_since,
   f.lane_id,
-  f.priority,
-  f.failures,
-  f.uncounted,
+  f.priority, f.failures, f.uncounted,
   j.created_at,
   j.run_at,
   j.expires_at,
@@ -60,11 +58,14 @@ select
   case when f.failures > 0 then (
     select count(*) from posthaste.attempt a
     where a.job_id = f.job_id and a.class = 'responded' and a.outcome = 'retried') else 0 end as known_failures,
-  -- As the view has it. Nobody can have reported on a job before its first run.
+  -- As the view has it. Nothing can be known of a job before its first run.
   case when f.run_lease > 1 then (
     select json_build_object('percent', p.percent, 'message', p.message, 'metadata', coalesce(p.metadata, '{}'),
       'at', to_char(p.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
     from posthaste.progress p where p.job_id = f.job_id) end as progress,
+  case when f.run_lease > 1 then (
+    select array[c.steps::text, c.resumes::text, c.resume_timed_out::text, c.resume_name, c.resume_payload::text]
+    from posthaste.continuation c where c.job_id = f.job_id) end as continuation,
   now() as claimed_at,
   (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) as snapshot_xmin,
   (select pg_current_xact_id_if_assigned()::text::bigint) as xid,

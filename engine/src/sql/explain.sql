@@ -21,7 +21,9 @@ select
   -- Where the job goes on, its own number is that of its counted failures.
   last.attempt between 1 and v.attempt as last_counted,
   w.parked_at,
-  w.deadline_at,
+  case when w.need is null then w.deadline_at else least(w.hard_at, awaited.deadline_at) end as deadline_at,
+  w.need::bigint as need,
+  awaited.names as awaited,
   exists (select from posthaste.cancel_request c where c.job_id = v.id) as cancel_requested,
   fleet.alive,
   fleet.states,
@@ -44,26 +46,30 @@ join posthaste.job j on j.job_id = v.id
 left join lateral (
   select coalesce(v.endpoint, (
     select k.endpoint from posthaste.endpoint_kind k
-    where k.namespace = 1 and k.kind in (v.kind, '*')
-    order by k.kind = '*'
-    limit 1)) as endpoint
+    where k.namespace = 1 and k.kind in (v.kind, '*') order by k.kind = '*' limit 1)) as endpoint
 ) route on true
 left join posthaste.endpoint e on e.namespace = 1 and e.name = route.endpoint
 left join posthaste.waiting w on w.job_id = v.id and v.state = 'waiting'
+left join lateral (
+  select
+    array_agg(concat(x.awaits, ' ', x.name, case when x.met_at is not null then ' (met)' when x.timed_out then ' (timed out)' end)
+      order by x.n) as names,
+    min(x.deadline_at) filter (where x.met_at is null and not x.timed_out) as deadline_at
+  from posthaste.wait x
+  where w.need is not null and x.job_id = w.job_id and x.run_lease = w.run_lease
+) awaited on true
 left join lateral (
   select l.dispatcher_id, l.claimed_at, d.host
   from posthaste.lease l
   left join posthaste.dispatcher d on d.dispatcher_id = l.dispatcher_id
   where v.state = 'running' and v.id = any (l.job_ids)
-  order by l.claimed_at desc
-  limit 1
+  order by l.claimed_at desc limit 1
 ) held on true
 left join lateral (
   select a.run_lease, a.attempt, a.outcome::text as outcome, a.class::text as class, a.error_code, a.error_message
   from posthaste.attempt a
   where a.job_id = v.id
-  order by a.run_lease desc
-  limit 1
+  order by a.run_lease desc limit 1
 ) last on last.outcome not in ('completed', 'cancelled', 'dead', 'redriven') -- else it is not this round that it tells of
 left join lateral (
   -- A dispatcher beats every few seconds; 15 s of silence is when others begin to think it dead.

@@ -20,8 +20,10 @@ alive as materialized (
 ),
 moved as (
   update posthaste.waiting w
-  set deadline_at = least(
+  -- A suspended run is looked at when its waits say; nobody's sign of life moves that.
+  set deadline_at = case when w.need is null then least(
     now() + coalesce(a.extend_ms, w.heartbeat_ms, w.callback_ms) * interval '1 millisecond', w.hard_at)
+    else w.deadline_at end
   from alive a
   where w.job_id = a.job_id and w.run_lease = a.run_lease
   returning w.job_id, w.deadline_at

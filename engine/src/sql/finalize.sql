@@ -1,5 +1,5 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
--- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v2 wraps it for SQL. A dispatcher ends
+-- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v3 wraps it for SQL. A dispatcher ends
 -- runs that its leases hold: its text is this one without what stands between <waits> and </waits>, and costs it nothing.
 -- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
 -- leases whose last runs these are; $26, $27 one per run, or empty: the callback's action and digest; see
@@ -134,6 +134,17 @@ woken as (
     select w.ctid
     from ended e
     join posthaste.waiting w on w.job_id = e.job_id and w.run_lease = e.run_lease
+    for update of w skip locked))
+),
+-- What a suspended run waited for. A wake takes these rows itself, with what came for them; whoever holds one holds the row
+-- of `waiting` too, and both stay behind together.
+unawaited as (
+  delete from posthaste.wait
+  where wait.ctid = any (array(
+    select w.ctid
+    from ended e
+    join posthaste.wait w on w.job_id = e.job_id and w.run_lease = e.run_lease
+    where e.outcome <> 'suspended'
     for update of w skip locked))
 ),
 -- </waits>

@@ -8,6 +8,15 @@ reports as (
 waits as (
   delete from posthaste.waiting w using gone g where w.job_id >= g.lower_id and w.job_id < g.upper_id
 ),
+awaited as (
+  delete from posthaste.wait w using gone g where w.job_id >= g.lower_id and w.job_id < g.upper_id
+),
+continuations as (
+  delete from posthaste.continuation c using gone g where c.job_id >= g.lower_id and c.job_id < g.upper_id
+),
+deliveries as (
+  delete from posthaste.inbox b using gone g where b.job_id >= g.lower_id and b.job_id < g.upper_id
+),
 deadlines as (
   delete from posthaste.expiring e using gone g where e.job_id >= g.lower_id and e.job_id < g.upper_id
 )

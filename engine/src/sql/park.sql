@@ -58,15 +58,15 @@ parked as (
   order by g.job_id
   on conflict (job_id) do update
   set (run_lease, lease_id, nonce, wait_number, hard_at, started_at, uncounted_since, callback_ms, heartbeat_ms, lane_id,
-      headers_us, body_us, priority, failures, uncounted, http_status, parked_at, deadline_at)
+      headers_us, body_us, priority, failures, uncounted, http_status, need, parked_at, deadline_at)
     = row(excluded.run_lease, excluded.lease_id, excluded.nonce, excluded.wait_number, excluded.hard_at, excluded.started_at,
       excluded.uncounted_since, excluded.callback_ms, excluded.heartbeat_ms, excluded.lane_id, excluded.headers_us,
-      excluded.body_us, excluded.priority, excluded.failures, excluded.uncounted, excluded.http_status,
+      excluded.body_us, excluded.priority, excluded.failures, excluded.uncounted, excluded.http_status, null,
       case when w.run_lease = excluded.run_lease then w.parked_at else now() end,
       -- A heartbeat that came first may have moved the deadline further than the 202 asks.
       greatest(case when w.run_lease = excluded.run_lease then w.deadline_at end, excluded.deadline_at))
   where w.run_lease < excluded.run_lease
-    or (w.run_lease = excluded.run_lease and w.nonce = excluded.nonce and excluded.http_status is not null)
+    or (w.run_lease = excluded.run_lease and w.nonce = excluded.nonce and excluded.http_status is not null and w.need is null)
   returning w.job_id, w.run_lease, w.deadline_at
 ),
 -- After the park, which must find the row; skip locked, as in finalize.

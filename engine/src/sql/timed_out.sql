@@ -29,7 +29,10 @@ select
   d.body_us,
   true as waits,
   exists (select from posthaste.cancel_request c where c.job_id = d.job_id) as cancel_requested,
-  d.deadline_at >= d.hard_at as at_hard_end,
+  -- A suspended run is looked at by its deadline, until its hard end.
+  case when d.need is null then d.deadline_at >= d.hard_at else d.hard_at <= coalesce($2, now()) end as at_hard_end,
+  coalesce((select c.resumes from posthaste.continuation c where c.job_id = d.job_id), 0) as resumes,
+  d.need,
   d.heartbeat_ms is not null as heartbeats
 from due d
 left join posthaste.job j on j.job_id = d.job_id

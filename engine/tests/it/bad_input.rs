@@ -1,6 +1,6 @@
 //! Malformed enqueues and endpoint definitions: each has its clear error, and nothing of it is written.
 
-use posthaste_engine::{EngineError, session::Role};
+use posthaste_engine::{EngineError, endpoint, enqueue, session::Role};
 use posthaste_protocol::{endpoint::EndpointSpec, new_job::NewJob, problem::FieldError};
 use posthaste_tests::{TestDb, sql::counts};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -90,6 +90,11 @@ const TABLE: &[Row5] = &[
     (Sql, r#"'k', headers => '{"x": "\u0000"}'"#, "headers", "nul_character", r"\u0000"),
     (Sql, "'k', traceparent => 'x'", "traceparent", "invalid", "W3C trace context"),
     (Sql, "'k', traceparent => '00-00000000000000000000000000000000-00f067aa0ba902b7-01'", "traceparent", "invalid", "W3C"),
+    (Sql, "'k', callback => '[]'", "callback", "wrong_type", "must be an object"),
+    (Sql, "'k', callback => 'null'", "callback", "wrong_type", "must be an object"),
+    (Sql, "'k', callback => json_build_object('cel', repeat('x', 8192))", "callback", "too_large", "at most 8192 bytes"),
+    (Sql, "'k', callback => (repeat('{\"a\":', 65) || '1' || repeat('}', 65))::json", "callback", "too_deep", "at most 64 deep"),
+    (Sql, r#"'k', callback => '{"cel": "\u0000"}'"#, "callback", "nul_character", r"\u0000"),
 
     (Many, "1", "", "wrong_type", "must be an object"),
     (Many, "null", "", "wrong_type", "must be an object"),
@@ -117,6 +122,7 @@ const TABLE: &[Row5] = &[
     (Many, r#"{"kind": "k", "tags": [["a"]]}"#, "tags", "wrong_type", "array of strings"),
     (Many, r#"{"kind": "k", "tags": [""]}"#, "tags[0]", "invalid_tag", "1 to 200"),
     (Many, r#"{"kind": "k", "metadata": "{}"}"#, "metadata", "wrong_type", "an object"),
+    (Many, r#"{"kind": "k", "callback": "{}"}"#, "callback", "wrong_type", "an object"),
     (Many, r#"{"kind": "k", "headers": {"x": []}}"#, "headers.x", "wrong_type", "must be a string"),
     (Many, r#"{"kind": "k", "traceparent": 1}"#, "traceparent", "wrong_type", "must be a string"),
     (Many, r#"{"kind": "k", "args_is_null": true}"#, "args_is_null", "unknown_field", "unknown field"),
@@ -135,9 +141,12 @@ const TABLE: &[Row5] = &[
     (Rest, r#"{"kind":"k","headers":{"x":1}}"#, "headers.x", "wrong_type", "must be a string"),
     (Rest, r#"{"kind":"k","args":"\u0000"}"#, "args", "nul_character", r"\u0000"),
     (Rest, r#"{"kind":"k","metadata":{"a":"\ud800"}}"#, "metadata", "lone_surrogate", "surrogate"),
+    (Rest, r#"{"kind":"k","callback":{"cel":{"filter":1}}}"#, "callback.cel.filter", "wrong_type", "a string"),
+    (Rest, r#"{"kind":"k","callback":{"cel":{"filter":"payload."}}}"#, "callback.cel.filter", "invalid_expression", "column 9"),
     (Rest, r#"{"kind":"k","unique":{}}"#, "unique", "not_supported_yet", "not supported"),
     (Rest, r#"{"kind":"k","nope":1}"#, "nope", "unknown_field", "not a known field"),
 
+    (Endpoint, r#"{"url":"https://a.example/","cel":{"on_fail":"nope"}}"#, "cel.on_fail", "invalid_expression", "no `nope`"),
     (Endpoint, "{", "", "malformed_json", ""),
     (Endpoint, "{}", "url", "required", "is required"),
     (Endpoint, r#"{"url":"ftp://a.example"}"#, "url", "invalid_url", "http:// or https://"),
@@ -163,8 +172,8 @@ const TABLE: &[Row5] = &[
 /// What the door says: the faults, or `None` when it lets the document pass.
 async fn faults(connection: &mut PgConnection, door: Door, input: &str) -> Option<Vec<FieldError>> {
     match door {
-        Rest => NewJob::parse(input).err(),
-        Endpoint => EndpointSpec::parse(input).err(),
+        Rest => NewJob::parse(input).and_then(|job| enqueue::check(&job)).err(),
+        Endpoint => EndpointSpec::parse(input).and_then(|spec| endpoint::check(&spec)).err(),
         Sql => {
             let query = format!("select posthaste.enqueue({input})");
             match sqlx::raw_sql(AssertSqlSafe(query)).execute(connection).await.map_err(EngineError::from) {
@@ -207,13 +216,14 @@ async fn every_fault_of_a_job_is_named_at_once() {
     let db = TestDb::new().await;
     let mut connection = db.connect(Role::General).await;
     let all = "'', args => null, queue => '', endpoint => '', priority => 0, max_attempts => 0, delay_ms => -1,
-        timeout_ms => 0, expires_at => '1999-01-01Z', tags => '{\"\"}', metadata => '1', headers => '1', traceparent => ''";
+        timeout_ms => 0, expires_at => '1999-01-01Z', tags => '{\"\"}', metadata => '1', headers => '1', traceparent => '',
+        callback => '1'";
     let said = faults(&mut connection, Sql, all).await.unwrap();
     let fields: Vec<&str> = said.iter().map(|fault| fault.field.as_str()).collect();
     let expected =
         ["kind", "queue", "endpoint", "args", "priority", "max_attempts", "delay_ms", "timeout_ms", "expires_at"];
     assert_eq!(fields[..9], expected);
-    assert_eq!(fields[9..], ["tags[0]", "metadata", "headers", "traceparent"]);
+    assert_eq!(fields[9..], ["tags[0]", "metadata", "headers", "traceparent", "callback"]);
 }
 
 #[tokio::test]

@@ -56,6 +56,28 @@ async fn every_field_that_is_given_is_kept() {
 }
 
 #[tokio::test]
+async fn what_a_job_says_of_its_callbacks_is_kept_whoever_writes_it() {
+    let db = TestDb::new().await;
+    let mut connection = db.connect(Role::General).await;
+    let kept = "select coalesce(callback::text, 'none') from posthaste.job order by job_id desc limit 1";
+    let callback = r#"{"cel": {"filter": "payload.ok"}}"#;
+
+    enqueue(&mut connection, &format!("'k', callback => '{callback}'")).await;
+    assert_eq!(text(&mut connection, kept).await, callback);
+    let job = format!(r#"[{{"kind": "k", "callback": {callback}}}]"#);
+    enqueue_batch(&mut connection, &job).await.unwrap();
+    assert_eq!(text(&mut connection, kept).await, callback);
+    let many = format!("select count(id) from posthaste.enqueue_many('{job}')");
+    assert_eq!(number(&mut connection, &many).await, 1);
+    assert_eq!(text(&mut connection, kept).await, callback);
+
+    enqueue_batch(&mut connection, r#"[{"kind": "k", "callback": null}]"#).await.unwrap();
+    assert_eq!(text(&mut connection, kept).await, "none");
+    enqueue(&mut connection, "'k'").await;
+    assert_eq!(text(&mut connection, kept).await, "none");
+}
+
+#[tokio::test]
 async fn a_job_of_a_transaction_that_rolls_back_never_was() {
     let db = TestDb::new().await;
     let mut connection = db.connect(Role::General).await;

@@ -107,7 +107,7 @@ async fn a_heartbeat_that_meets_a_time_out_waits_and_lives_only_if_it_rolls_back
         let (mut first, mut second) = (db.patient(Role::Settle).await, db.patient(Role::Settle).await);
         let mut tx = first.begin().await.unwrap();
         let swept = time_out(&mut tx, 10, Some(due), &policy, 0.0).await.unwrap();
-        assert_eq!(swept, TimedOut { runs: 1, rows: 1 });
+        assert_eq!(swept, TimedOut { runs: 1, woken: 0, rows: 1 });
 
         let pid = backend(&mut second).await;
         let beating = heartbeat(&claimed, None);

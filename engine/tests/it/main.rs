@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod callback;
+mod checkpoint;
 mod claim;
 mod enqueue;
 mod explain;
 mod extend;
 mod finalize;
 mod floor;
+mod inbox;
 mod migrate;
 mod model;
 mod park;
@@ -19,6 +21,8 @@ mod progress;
 mod races;
 mod range;
 mod rescue;
+mod suspend;
+mod suspend_races;
 mod time_out;
 mod wait_plan;
 mod wait_races;

@@ -39,7 +39,7 @@ async fn a_wait_without_a_callback_counts_an_attempt_and_goes_again_until_it_is_
         let early = time_out(&mut connection, 10, None, &policy, 0.0).await.unwrap();
         assert_eq!(early, TimedOut::default(), "turn {turn}: not yet");
         let done = time_out(&mut connection, 10, late, &policy, 0.0).await.unwrap();
-        assert_eq!(done, TimedOut { runs: 1, rows: 1 }, "turn {turn}");
+        assert_eq!(done, TimedOut { runs: 1, woken: 0, rows: 1 }, "turn {turn}");
         let due = in_hours(&mut connection, 1.0).await;
         posthaste_engine::promote::promote(&mut connection, 10, due).await.unwrap();
     }
@@ -77,7 +77,7 @@ async fn a_row_whose_run_has_ended_is_swept_and_ends_nothing() {
     let late = in_hours(&mut connection, 1.1).await;
     let swept = time_out(&mut connection, 10, late, &policy, 0.0).await.unwrap();
 
-    assert_eq!(swept, TimedOut { runs: 0, rows: 1 });
+    assert_eq!(swept, TimedOut { runs: 0, woken: 0, rows: 1 });
     assert_eq!(count(&mut connection, "waiting").await, 0);
     assert_eq!(attempts(&mut connection, id).await, ["1:released"]);
     assert_eq!(state(&mut connection, id).await, "available");

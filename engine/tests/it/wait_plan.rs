@@ -30,6 +30,23 @@ const FINALIZE: &str = concat!(
     include_str!("../../src/sql/finalize.sql")
 );
 
+/// The statements of suspended runs: name, types, text.
+const SUSPENDED: &[(&str, &str, &str)] = &[
+    ("suspended", "bigint[]", include_str!("../../src/sql/suspended.sql")),
+    ("waits", "bigint[], bigint[], boolean, timestamptz", include_str!("../../src/sql/waits.sql")),
+    ("early", "bigint[]", include_str!("../../src/sql/early.sql")),
+    ("next_look", "bigint[], timestamptz", include_str!("../../src/sql/next_look.sql")),
+    ("wake", "bigint[], bigint[], smallint[], boolean[]", include_str!("../../src/sql/wake.sql")),
+    ("met", "bigint[], bigint[], smallint[], boolean[], bytea[], text[]", include_str!("../../src/sql/met.sql")),
+    (
+        "checkpoint",
+        "bigint[], bigint[], bigint[], uuid[], bigint[], text[], integer",
+        include_str!("../../src/sql/checkpoint.sql"),
+    ),
+    ("waiting_on", "bigint[], bigint[], bigint[], uuid[]", include_str!("../../src/sql/waiting_on.sql")),
+    ("inbox_due", "bigint", include_str!("../../src/sql/inbox_due.sql")),
+];
+
 /// An array of a hundred of these.
 fn hundred(value: &str) -> String {
     format!("'{{{}}}'", vec![value; 100].join(","))
@@ -50,9 +67,21 @@ async fn fill(connection: &mut PgConnection) {
          insert into posthaste.job (job_id, lane_id, priority, max_attempts, args)
            select g, 1, 2, 25, '{}' from generate_series(1001, 1001000) g;
          insert into posthaste.waiting (job_id, run_lease, lease_id, deadline_at, hard_at, callback_ms, nonce, lane_id,
-             wait_number, priority, failures, uncounted)
+             wait_number, priority, failures, uncounted, need)
            select g, 1, 1, now() + (g % 10 - 0.5) * interval '1 minute', now() + interval '1 day', 3600000,
-             '00000000-0000-0000-0000-000000000001', 1, 1, 2, 0, 0 from generate_series(1001, 1001000) g;
+             '00000000-0000-0000-0000-000000000001', 1, 1, 2, 0, 0, case when g > 500000 then 1 end
+           from generate_series(1001, 1001000) g",
+    )
+    .await;
+    run(
+        connection,
+        "insert into posthaste.wait (job_id, run_lease, deadline_at, n, awaits, name)
+           select g, 1, now() + interval '1 hour', n, 'callback', 'w' || n
+           from generate_series(500001, 600000) g, generate_series(1, 2) n;
+         insert into posthaste.continuation (job_id, steps) select g, '{}' from generate_series(500001, 600000) g;
+         insert into posthaste.inbox (job_id, run_lease, lease_id, look_at, nonce, why, via, digest)
+           select g, 1, 1, now(), '00000000-0000-0000-0000-000000000001', 'early', 'hook', '\\x01'
+           from generate_series(600001, 650000) g;
          insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt)
            select g, 1, 'completed', 'dispatcher', 1 from generate_series(1001001, 1101000) g;
          analyze",
@@ -121,4 +150,27 @@ async fn with_a_million_parked_runs_every_statement_reads_only_its_own() {
     let ended = ran(&mut connection, &finalize).await;
     assert_small("finalize", &ended, 6000);
     assert_eq!(ended[0]["Actual Rows"].as_f64(), Some(100.0));
+    assert_statements_of_suspended_runs_are_small(&mut connection).await;
+}
+
+async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnection) {
+    for (name, types, text) in SUSPENDED {
+        run(connection, &format!("prepare {name} ({types}) as {text}")).await;
+    }
+    let (runs, ones, nonces) = (runs(), hundred("1"), hundred("00000000-0000-0000-0000-000000000001"));
+    let jobs = runs.split(", ").next().unwrap();
+    for (name, arguments) in [
+        ("suspended", jobs.to_owned()),
+        ("waits", format!("{jobs}, {ones}, true, null")),
+        ("early", jobs.to_owned()),
+        ("next_look", format!("{jobs}, null")),
+        ("met", format!("{jobs}, {ones}, {ones}, {}, '{{}}', '{{}}'", hundred("false"))),
+        ("wake", format!("{jobs}, {ones}, {ones}, {}", hundred("false"))),
+        ("checkpoint", format!("{runs}, {nonces}, '{{}}', {}, 1000", hundred("\"{}\""))),
+        ("waiting_on", format!("{runs}, {nonces}")),
+        ("inbox_due", "100".to_owned()),
+    ] {
+        let ran = ran(connection, &format!("execute {name} ({arguments})")).await;
+        assert_small(name, &ran, 8000);
+    }
 }

@@ -128,7 +128,7 @@ async fn a_callback_that_meets_a_time_out_waits_for_it_and_never_deadlocks() {
         let mut stage = Stage::waiting().await;
         let due = late(&mut stage.observer).await;
         let mut tx = stage.first.begin().await.unwrap();
-        assert_eq!(time_out(&mut tx, 10, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 1, rows: 1 });
+        assert_eq!(time_out(&mut tx, 10, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 1, woken: 0, rows: 1 });
 
         let pid = backend(&mut stage.second).await;
         let (mut second, claimed) = (stage.second, stage.claimed.clone());
@@ -159,7 +159,7 @@ async fn a_callback_whose_row_a_time_out_holds_wins_and_the_time_out_takes_the_r
     assert_eq!(count(&mut stage.observer, "waiting").await, 1, "skipped, not waited for");
 
     let due = late(&mut stage.observer).await;
-    assert_eq!(time_out(&mut tx, 10, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 0, rows: 1 });
+    assert_eq!(time_out(&mut tx, 10, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 0, woken: 0, rows: 1 });
     tx.commit().await.unwrap();
 
     assert_eq!(count(&mut stage.observer, "waiting").await, 0);
@@ -175,12 +175,12 @@ async fn two_time_outs_at_once_share_the_rows_without_waiting() {
     park(&mut stage.second, &parks, &[runs[0].lease.lease_id]).await.unwrap();
     let due = late(&mut stage.observer).await;
     let mut tx = stage.first.begin().await.unwrap();
-    assert_eq!(time_out(&mut tx, 4, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 4, rows: 4 });
+    assert_eq!(time_out(&mut tx, 4, due, &policy, 0.0).await.unwrap(), TimedOut { runs: 4, woken: 0, rows: 4 });
 
     let other = time_out(&mut stage.second, 10, due, &policy, 0.0).await.unwrap();
     tx.commit().await.unwrap();
 
-    assert_eq!(other, TimedOut { runs: 2, rows: 2 });
+    assert_eq!(other, TimedOut { runs: 2, woken: 0, rows: 2 });
     assert_eq!(count(&mut stage.observer, "attempt").await, 6);
     assert_each_job_is_in_one_place(&mut stage.observer).await;
 }

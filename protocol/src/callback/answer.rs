@@ -46,6 +46,9 @@ pub struct CallbackAnswer {
     /// Whether the function is asked to end: for a heartbeat and a progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_requested: Option<bool>,
+    /// What the next checkpoint must name: for a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u32>,
 }
 
 impl CallbackAnswer {
@@ -61,13 +64,20 @@ impl CallbackAnswer {
 
     /// An outcome that says nothing of the job: ignored, buffered, quarantined.
     pub const fn of(outcome: CallbackOutcome) -> Self {
-        Self { outcome, job: None, deadline: None, cancel_requested: None }
+        Self { outcome, job: None, deadline: None, cancel_requested: None, seq: None }
     }
 
     /// The same answer, saying whether the function is asked to end.
     #[must_use]
     pub const fn with_cancel_requested(mut self, requested: bool) -> Self {
         self.cancel_requested = Some(requested);
+        self
+    }
+
+    /// The same answer, saying what the next checkpoint must name.
+    #[must_use]
+    pub const fn with_seq(mut self, seq: u32) -> Self {
+        self.seq = Some(seq);
         self
     }
 

@@ -27,12 +27,14 @@ fn what_is_written_is_read_back_but_for_the_secret() {
         "idempotency":"attempt","accept_202":"wait","concurrency":10000,"sdk":true,"on_unknown":"fail",
         "retry":{"policy":"list","delays_ms":[0,5]},"headers":{"X-A":"1","Cookie":{"env":"TOKEN"},"x-b":{"file":"/run/b"}},
         "auth":{"type":"bearer","token":{"file":"/run/secrets/t"}},"status_map":{"404":"retry"},"breaker":{"min":1},
+        "cel":{"filter":"payload.ok","default_action":"fail","fail_open":true},
         "secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw""#,
     );
     assert!(spec.secret.is_some());
     assert_eq!(spec.headers.keys().collect::<Vec<_>>(), ["cookie", "x-a", "x-b"]);
     assert_eq!(spec.status_map[&404], StatusAction::Retry);
     assert_eq!(spec.breaker, Breaker { min: 1, ..Breaker::default() });
+    assert!(spec.cel.as_ref().is_some_and(|cel| cel.fail_open && cel.on_complete.is_none()));
     let json = serde_json::to_string(&spec).unwrap();
     assert!(json.contains(r#""cookie":{"env":"TOKEN"}"#) && !json.contains("whsec"), "{json}");
     let again = EndpointSpec::parse(&json).unwrap();
@@ -124,7 +126,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     (r#""breaker":{"ratio":0}"#, "breaker.ratio", "out_of_range"),
     (r#""breaker":{"window_s":3601}"#, "breaker.window_s", "out_of_range"),
     (r#""breaker":{"probe_after_ms":99}"#, "breaker.probe_after_ms", "out_of_range"),
-    (r#""cel":{}"#, "cel", "not_supported_yet"),
+    (r#""cel":"payload.ok""#, "cel", "wrong_type"),
+    (r#""cel":{"filter":" "}"#, "cel.filter", "required"),
+    (r#""cel":{"on_fial":"true"}"#, "cel.on_fial", "unknown_field"),
+    (r#""cel":{"default_action":"shrug"}"#, "cel.default_action", "unknown_word"),
+    (r#""cel":{"fail_open":"yes"}"#, "cel.fail_open", "wrong_type"),
     (r#""secret":"x""#, "secret", "invalid_secret"),
     (r#""secret":"whsec_AAAA""#, "secret", "invalid_secret"),
 ];

@@ -3,18 +3,24 @@
 //! Clap takes the text; [`check`] validates every group of a command at once and reports all problems together.
 
 mod api;
+mod callback;
 mod database;
 mod dispatcher;
 mod egress_allow;
 pub(crate) mod environment;
+mod gateway;
+mod key_source;
 mod secret_ref;
 mod secrets;
 mod telemetry;
 
 pub use api::ApiConfig;
+pub use callback::CallbackConfig;
 pub use database::{DatabaseConfig, DatabaseUrl};
 pub use dispatcher::DispatcherConfig;
 pub use egress_allow::EgressAllow;
+pub use gateway::GatewayConfig;
+pub use key_source::KeySource;
 pub use secret_ref::{SecretRef, SecretRefError};
 pub use secrets::SecretsConfig;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -88,6 +94,10 @@ mod tests {
         #[command(flatten)]
         dispatcher: DispatcherConfig,
         #[command(flatten)]
+        callback: CallbackConfig,
+        #[command(flatten)]
+        gateway: GatewayConfig,
+        #[command(flatten)]
         secrets: SecretsConfig,
         #[command(flatten)]
         telemetry: TelemetryConfig,
@@ -101,11 +111,12 @@ mod tests {
             "--api-listen=nowhere",
             "--concurrency=0",
             "--egress-allow=10.0.0.0/99,fine.internal,no good",
+            "--gateway-url=https://cb.example.com",
+            "--gateway-listen=8711",
         ]);
 
-        let error =
-            check(&[&settings.database, &settings.api, &settings.dispatcher, &settings.secrets, &settings.telemetry])
-                .unwrap_err();
+        let Everything { database, api, dispatcher, callback, gateway, secrets, telemetry } = &settings;
+        let error = check(&[database, api, dispatcher, callback, gateway, secrets, telemetry]).unwrap_err();
 
         let named: Vec<_> = error.problems.iter().map(|problem| problem.setting).collect();
         let expected = [
@@ -114,6 +125,8 @@ mod tests {
             "POSTHASTE_CONCURRENCY",
             "POSTHASTE_EGRESS_ALLOW",
             "POSTHASTE_EGRESS_ALLOW",
+            "POSTHASTE_TOKEN_KEYS",
+            "POSTHASTE_GATEWAY_LISTEN",
         ];
         assert_eq!(named, expected);
         assert!(!format!("{error} {error:?} {settings:?}").contains("hunter2"));
@@ -126,5 +139,7 @@ mod tests {
         assert_eq!(settings.dispatcher.concurrency, 512);
         assert_eq!(settings.dispatcher.shutdown_grace_ms, 30_000);
         assert_eq!(settings.dispatcher.egress_allow().unwrap(), EgressAllow::default());
+        assert_eq!(settings.callback.gateway_url(), None);
+        assert_eq!(settings.gateway.listen().unwrap().to_string(), "127.0.0.1:8711");
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes of strangers → short text that can be stored, printed and shown.
+//! Bytes of strangers → short text that can be stored, printed and shown: errors of functions, reasons of callbacks.
 
 /// The longest excerpt of an error that is kept.
 pub const ERROR_BYTES: usize = 2 * 1024;

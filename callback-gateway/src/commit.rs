@@ -1,0 +1,90 @@
+//! Committing a batch: each verb in turn, one statement and one commit for all who want it.
+
+use std::{collections::HashSet, ops::Range};
+
+use posthaste_engine::EngineError;
+use posthaste_protocol::problem::FieldError;
+use sqlx::PgConnection;
+
+use crate::{
+    refusal::Refusal,
+    terms::AllTerms,
+    verb::{Verb, Verbs},
+    work::{Done, Work},
+};
+
+/// What became of one callback.
+pub type Answer = Result<Done, Refusal>;
+
+/// What became of a batch.
+pub struct Committed {
+    /// An answer for each callback, in order; `None` for those that must wait for the next batch, since some verbs take one
+    /// callback per job at a time.
+    pub answers: Vec<Option<Answer>>,
+    /// Whether the connection broke on the way and must not be used again.
+    pub broken: bool,
+}
+
+/// Commits these callbacks. Only where one of them spoils its statement is its verb divided, until that one stands alone.
+pub async fn commit(connection: &mut PgConnection, batch: &[&Work], terms: &AllTerms) -> Committed {
+    let mut committed = Committed { answers: batch.iter().map(|_| None).collect(), broken: false };
+    let mut verbs = Verbs::default();
+    let mut alone = HashSet::new();
+    for (n, work) in batch.iter().enumerate() {
+        if work.alone().is_none_or(|key| alone.insert(key)) {
+            verbs.add(n, work);
+        }
+    }
+    for (places, verb) in verbs.in_turn() {
+        committed.divided(connection, places, &verb, terms).await;
+    }
+    committed
+}
+
+impl Committed {
+    /// Runs a verb for all callbacks that want it, whose places in the batch these are, or for halves of them when one is at
+    /// fault.
+    async fn divided(&mut self, connection: &mut PgConnection, places: Vec<usize>, verb: &Verb, terms: &AllTerms) {
+        let mut parts: Vec<Range<usize>> = if places.is_empty() { Vec::new() } else { vec![0..places.len()] };
+        while let Some(part) = parts.pop() {
+            if self.broken {
+                self.refuse(&places[part], Refusal::database_unavailable);
+                continue;
+            }
+            match verb.run(connection, part.clone(), terms).await {
+                Ok(done) => {
+                    for (place, done) in places[part].iter().zip(done) {
+                        self.answers[*place] = Some(Ok(done));
+                    }
+                }
+                Err(error) if error.is_divisible() && part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Err(error) => {
+                    self.broken |= error.is_unavailable();
+                    tracing::warn!(%error, callbacks = part.len(), "callbacks could not be committed");
+                    self.refuse(&places[part], || refusal(&error));
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, places: &[usize], why: impl Fn() -> Refusal) {
+        for place in places {
+            self.answers[*place] = Some(Err(why()));
+        }
+    }
+}
+
+/// Why a callback, standing alone, was not committed. Never 500: whoever calls back must try again.
+fn refusal(error: &EngineError) -> Refusal {
+    match error {
+        EngineError::Unavailable(_) => Refusal::database_unavailable(),
+        EngineError::Refused { code, .. } if code.starts_with("22") || code.starts_with("54") => {
+            let fault = FieldError::new("", "invalid_value", "the body holds a value that Postgres cannot store");
+            Refusal::faults(vec![fault])
+        }
+        _ => Refusal::overloaded(),
+    }
+}

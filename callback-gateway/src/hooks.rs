@@ -1,0 +1,180 @@
+//! Hooks and sources: webhooks of third parties, from the door to their answer.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::extract::Request;
+use posthaste_engine::filter::Input;
+use posthaste_protocol::{
+    callback::{CallbackAnswer, CallbackOutcome},
+    id::JobId,
+    inbound::{InboundRequest, SchemeName, slack_challenge},
+    problem::{Code, FieldError},
+    token::TokenKind,
+};
+use posthaste_service::clock;
+
+use crate::{
+    body,
+    callbacks::{bad_token, limited},
+    credential,
+    gateway::Gateway,
+    note::note,
+    payload::Payload,
+    refusal::Refusal,
+    webhook::{Taken, Webhook, take, visible},
+    work::{Done, Work, run_of},
+};
+
+/// What a webhook is answered.
+pub enum Heard {
+    /// As callbacks are.
+    Answer(CallbackAnswer),
+    /// A challenge is given back, and is no event.
+    Challenge(String),
+}
+
+/// A webhook to a capability URL.
+pub async fn hook(
+    gateway: &Arc<Gateway>,
+    peer: Option<SocketAddr>,
+    token: &str,
+    request: Request,
+) -> Result<Heard, Refusal> {
+    let (head, body) = request.into_parts();
+    let checked = credential::check(&gateway.ring.load(), Some(token), &head.headers, TokenKind::Hook);
+    let claims = checked.map_err(|invalid| bad_token(gateway, peer, invalid))?;
+    limited(gateway, claims.job_id)?;
+    body::check_type(&head.headers, false)?;
+    let webhook = Webhook {
+        run: run_of(&claims),
+        via: "hook".to_owned(),
+        headers: visible(&head.headers),
+        body: body::read(body).await?,
+        received_unix: clock::unix_now(),
+        verified: false,
+    };
+    hear(gateway, webhook).await.map(Heard::Answer)
+}
+
+/// A webhook of a named source.
+pub async fn source(
+    gateway: &Arc<Gateway>,
+    peer: Option<SocketAddr>,
+    name: &str,
+    request: Request,
+) -> Result<Heard, Refusal> {
+    let (head, body) = request.into_parts();
+    let terms = gateway.terms.load_full();
+    let Some(sender) = terms.sender(name) else {
+        return Err(Refusal::new(Code::SourceNotFound, "there is no source of this name"));
+    };
+    body::check_type(&head.headers, false)?;
+    let body = body::read(body).await?;
+    let received_unix = clock::unix_now();
+    let signed = InboundRequest { headers: &head.headers, body: &body, now_unix: received_unix };
+    if sender.signature.verify(&sender.secrets, &signed).is_err() {
+        return Err(bad_signature(gateway, peer));
+    }
+    if let Some(challenge) = slack_challenge(&body).filter(|_| sender.signature.scheme.name() == SchemeName::Slack) {
+        return Ok(Heard::Challenge(challenge));
+    }
+    let headers = visible(&head.headers);
+    let payload = Payload::read(&headers, &body)?;
+    let input = Input { payload: &payload.value, headers: &headers, run: None };
+    let found = sender.correlate.evaluate(&input).map_err(|error| unfound(&error.message))?;
+    let via = format!("source:{name}");
+    let run = match job_of(&found)? {
+        None => None,
+        Some(job) => {
+            limited(gateway, JobId(job))?;
+            match gateway.commits.commit(Work::Find(job)).await? {
+                Done::RunOf(run) => run,
+                _ => return Err(Refusal::overloaded()),
+            }
+        }
+    };
+    let Some(run) = run else {
+        let answer = Ok(CallbackAnswer::of(CallbackOutcome::Ignored));
+        note(gateway, &via, None, body.len(), &answer, Some("nobody waits for it"), None);
+        return answer.map(Heard::Answer);
+    };
+    let webhook = Webhook { run, via, headers, body, received_unix, verified: true };
+    hear(gateway, webhook).await.map(Heard::Answer)
+}
+
+/// Judges a webhook, or keeps it. In a task of its own: a sender that hangs up must not leave it half-way.
+async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
+    let gateway = Arc::clone(gateway);
+    let heard = tokio::spawn(async move {
+        let (answer, reason, inbox) = match take(&gateway, &webhook).await {
+            Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
+            Ok(Taken::Early) => keep(&gateway, &webhook, "it came before its wait was known".to_owned(), true).await,
+            Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
+            Err(refusal) => (Err(refusal), None, None),
+        };
+        note(&gateway, &webhook.via, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
+        answer
+    });
+    heard.await.unwrap_or_else(|_| Err(Refusal::overloaded()))
+}
+
+/// Keeps a webhook, to be judged later.
+async fn keep(
+    gateway: &Gateway,
+    webhook: &Webhook,
+    why: String,
+    early: bool,
+) -> (Result<CallbackAnswer, Refusal>, Option<String>, Option<i64>) {
+    let delivery = webhook.kept(why.clone());
+    let kept = gateway.commits.commit(Work::Keep { delivery, early }).await;
+    let inbox = if let Ok(Done::Kept(number)) = &kept { *number } else { None };
+    let outcome = if early { CallbackOutcome::Buffered } else { CallbackOutcome::Quarantined };
+    let answer = match kept {
+        Ok(Done::Kept(Some(_))) => Ok(CallbackAnswer::of(outcome)),
+        Ok(done) => done.answer(JobId(webhook.run.job_id)),
+        Err(refusal) => Err(refusal),
+    };
+    (answer, Some(why), inbox)
+}
+
+fn bad_signature(gateway: &Gateway, peer: Option<SocketAddr>) -> Refusal {
+    if gateway.limits.admits_bad_token(peer) {
+        return Refusal::invalid_signature();
+    }
+    gateway.metrics.limited("bad_tokens");
+    Refusal::rate_limited("too many requests without a valid signature")
+}
+
+/// Reads the id that a correlation gave: an integer, a string of digits, or null for no job.
+fn job_of(json: &str) -> Result<Option<i64>, Refusal> {
+    let digits = json.trim_matches('"');
+    match digits.parse::<i64>() {
+        _ if json == "null" => Ok(None),
+        Ok(id) if id > 0 => Ok(Some(id)),
+        _ => Err(unfound("it gave neither the id of a job nor null")),
+    }
+}
+
+fn unfound(why: &str) -> Refusal {
+    Refusal::faults(vec![FieldError::new("correlate", "cel_failed", why)])
+}
+
+/// The headers of a kept webhook.
+pub fn headers_of(json: Option<&str>) -> std::collections::BTreeMap<String, String> {
+    json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_gives_an_id_or_nothing() {
+        for (json, id) in [("42", Some(42)), ("\"42\"", Some(42)), ("null", None)] {
+            assert_eq!(job_of(json).unwrap(), id, "{json}");
+        }
+        for json in ["0", "-1", "\"x\"", "true", "4.5", "{}", "\"null\""] {
+            assert_eq!(job_of(json).unwrap_err().code(), Code::Invalid, "{json}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Limits: how often one peer may present bad tokens, and how often one job may be called back.
+//!
+//! Each limit is a fixed number of buckets, and whoever is counted falls into one by a keyed hash: memory never grows, and
+//! nobody chooses whose bucket they share.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use posthaste_protocol::id::JobId;
+
+/// Buckets of each limit, some tens of bytes each.
+const BUCKETS: usize = 8192;
+/// Bad tokens of one peer: a second, and at once.
+const BAD_TOKENS: (u32, u32) = (20, 100);
+/// Callbacks of one job: a second, and at once.
+const CALLBACKS: (u32, u32) = (50, 500);
+
+/// The limits of one gateway.
+pub struct Limits {
+    bad_tokens: Buckets,
+    callbacks: Buckets,
+}
+
+impl Limits {
+    /// Nothing used up.
+    pub fn new() -> Self {
+        Self { bad_tokens: Buckets::new(BAD_TOKENS), callbacks: Buckets::new(CALLBACKS) }
+    }
+
+    /// Counts a bad token. False: this peer has shown too many. Never asked for good ones, which may come from the same
+    /// proxy.
+    pub fn admits_bad_token(&self, peer: Option<SocketAddr>) -> bool {
+        self.bad_tokens.admits(peer.map(|peer| network(peer.ip())))
+    }
+
+    /// Counts a callback. False: its job has had too many.
+    pub fn admits_callback(&self, job: JobId) -> bool {
+        self.callbacks.admits(job)
+    }
+}
+
+/// Rate limiters that many share.
+struct Buckets {
+    seed: RandomState,
+    buckets: Box<[DefaultDirectRateLimiter]>,
+}
+
+impl Buckets {
+    fn new((per_second, burst): (u32, u32)) -> Self {
+        let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
+        let buckets = (0..BUCKETS).map(|_| RateLimiter::direct(quota)).collect();
+        Self { seed: RandomState::new(), buckets }
+    }
+
+    fn admits(&self, who: impl std::hash::Hash) -> bool {
+        let bucket = usize::try_from(self.seed.hash_one(who) % BUCKETS as u64).unwrap_or_default();
+        self.buckets.get(bucket).is_none_or(|bucket| bucket.check().is_ok())
+    }
+}
+
+/// Who is behind an address: a machine, or the 64 bits of network that one subscriber has in IPv6.
+fn network(address: IpAddr) -> [u8; 8] {
+    let octets = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_compatible().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    let half = if address.to_canonical().is_ipv4() { octets.last_chunk() } else { octets.first_chunk() };
+    half.copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> Option<SocketAddr> {
+        Some(SocketAddr::new(text.parse().unwrap(), 9))
+    }
+
+    #[test]
+    fn one_peer_s_bad_tokens_are_limited_and_another_s_are_not() {
+        let limits = Limits::new();
+        let admitted = (0..200).filter(|_| limits.admits_bad_token(peer("192.0.2.1"))).count();
+        assert!((100..150).contains(&admitted), "{admitted}");
+        // Each of the others shares its bucket only once in thousands.
+        let others = (2..22).filter(|n| limits.admits_bad_token(peer(&format!("192.0.2.{n}")))).count();
+        assert!(others >= 18, "{others}");
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_peer() {
+        assert_eq!(network("2001:db8::1".parse().unwrap()), network("2001:db8::ffff".parse().unwrap()));
+        assert_ne!(network("2001:db8::1".parse().unwrap()), network("2001:db8:1::1".parse().unwrap()));
+        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1".parse().unwrap()));
+        assert_ne!(network("192.0.2.1".parse().unwrap()), network("192.0.2.2".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_job_may_be_called_back_often_but_not_without_end() {
+        let limits = Limits::new();
+        let admitted = (0..2000).filter(|_| limits.admits_callback(JobId(1))).count();
+        assert!((500..700).contains(&admitted), "{admitted}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Notes: what the delivery log hears of a request.
+
+use std::time::Duration;
+
+use posthaste_engine::{
+    delivery::{Delivery, DeliveryVerdict, Via},
+    held::RunRef,
+};
+use posthaste_protocol::callback::{CallbackAnswer, CallbackOutcome};
+
+use crate::{gateway::Gateway, refusal::Refusal};
+
+/// The word for what came of a request.
+pub fn word(answer: &Result<CallbackAnswer, Refusal>) -> &'static str {
+    answer.as_ref().map_or_else(|refusal| refusal.code().as_str(), |answer| answer.outcome.as_str())
+}
+
+/// The verdict for the log; `None` for a refusal that is none: it will come again.
+pub fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdict> {
+    match answer {
+        Ok(answer) => Some(match answer.outcome {
+            CallbackOutcome::Applied => DeliveryVerdict::Applied,
+            CallbackOutcome::Duplicate => DeliveryVerdict::Duplicate,
+            CallbackOutcome::Ignored => DeliveryVerdict::Ignored,
+            CallbackOutcome::Buffered => DeliveryVerdict::Buffered,
+            CallbackOutcome::Quarantined => DeliveryVerdict::Quarantined,
+        }),
+        Err(refusal) if refusal.is_passing() => None,
+        Err(_) => Some(DeliveryVerdict::Rejected),
+    }
+}
+
+/// Logs a webhook. `reason` is why it was kept or ignored, `inbox_id` under which number it was kept.
+pub fn note(
+    gateway: &Gateway,
+    via: &str,
+    run: Option<RunRef>,
+    bytes: usize,
+    answer: &Result<CallbackAnswer, Refusal>,
+    reason: Option<&str>,
+    inbox_id: Option<i64>,
+) {
+    let word = word(answer);
+    tracing::debug!(job.id = run.map(|run| run.job_id), via, answer = word, "webhook");
+    let Some(verdict) = verdict(answer) else { return };
+    let source = via.strip_prefix("source:").map(str::to_owned);
+    gateway.deliveries.log(Delivery {
+        ago: Duration::ZERO,
+        job_id: run.map(|run| run.job_id),
+        run_lease: run.map(|run| run.run_lease),
+        inbox_id,
+        bytes,
+        via: if source.is_some() { Via::Source } else { Via::Hook },
+        verdict,
+        action: None,
+        reason: reason.map(str::to_owned).or_else(|| answer.is_err().then(|| word.to_owned())),
+        source,
+    });
+}

@@ -1,0 +1,137 @@
+//! Refusals: every answer that is not one of the contract's outcomes. RFC 9457, with nothing of our inside.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use posthaste_protocol::{
+    job::JobRef,
+    problem::{self, Code, FieldError, Problem},
+};
+
+use crate::answer::seal;
+
+/// A callback that is answered with a problem.
+#[derive(Debug)]
+pub struct Refusal {
+    // Boxed: a problem is large, and results carry this everywhere.
+    problem: Box<Problem>,
+}
+
+impl Refusal {
+    /// The answer of this code.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self::from(Problem::new(code, detail))
+    }
+
+    /// 401, the same for every reason.
+    pub fn invalid_token() -> Self {
+        Self::new(Code::InvalidToken, "there is no callback token, or it is not accepted")
+    }
+
+    /// 401, the same for every reason.
+    pub fn invalid_signature() -> Self {
+        Self::new(Code::InvalidSignature, "the request is not signed as it must be")
+    }
+
+    /// 429: this peer, or this job, is over its limit.
+    pub fn rate_limited(detail: &str) -> Self {
+        Self::new(Code::RateLimited, detail)
+    }
+
+    /// 503: too much at once.
+    pub fn overloaded() -> Self {
+        Self::new(Code::Overloaded, "too many callbacks are waiting to be committed; try again")
+    }
+
+    /// 503: Postgres is away.
+    pub fn database_unavailable() -> Self {
+        Self::new(Code::DatabaseUnavailable, "the database cannot be reached; try again")
+    }
+
+    /// These fields are wrong: 422, or 413 if one is too large, or 400 if it is no JSON.
+    pub fn faults(faults: Vec<FieldError>) -> Self {
+        match faults.iter().find(|fault| fault.code == "too_large") {
+            Some(fault) => {
+                let detail = format!("the largest field is {}: it {}", fault.field, fault.message);
+                Self::from(Problem::new(Code::PayloadTooLarge, detail).with_errors(faults))
+            }
+            None => Self::from(Problem::invalid(faults)),
+        }
+    }
+
+    /// 409: somebody else has the run, or had it.
+    pub fn conflict(code: Code, detail: impl Into<String>, job: JobRef) -> Self {
+        Self::from(Problem::new(code, detail).with_job(job))
+    }
+
+    /// 409: other steps were stored since, under this number.
+    pub fn late_checkpoint(seq: u32) -> Self {
+        let detail = format!("other steps were stored meanwhile: name seq {seq}");
+        Self::from(Problem { seq: Some(seq), ..Problem::new(Code::Conflict, detail) })
+    }
+
+    /// Whether the same request may be taken in a moment.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self.problem.code, Code::RateLimited | Code::Overloaded | Code::DatabaseUnavailable)
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        self.problem.code
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem: Box::new(problem) }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        *refusal.problem
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        match self.code() {
+            Code::InvalidToken => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Code::MethodNotAllowed => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            _ => {}
+        }
+        if self.is_passing() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        seal(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_succeed_later_says_when() {
+        for (refusal, retries) in [
+            (Refusal::overloaded(), true),
+            (Refusal::database_unavailable(), true),
+            (Refusal::rate_limited("slow down"), true),
+            (Refusal::invalid_token(), false),
+            (Refusal::new(Code::PastRetention, ""), false),
+        ] {
+            let response = refusal.into_response();
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), retries, "{}", response.status());
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+            assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Terms: what the endpoint of a lane gives its runs, and who may send webhooks. A snapshot of the configuration, replaced when that changes.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use posthaste_engine::{
+    EngineError, endpoint,
+    floor::Scan,
+    lane::{self, Lane},
+    lifecycle::wait::WaitTimes,
+    retry::RetryPolicy,
+    session::{Hints, Session, listen},
+    source,
+};
+use posthaste_protocol::{accepted::Accepted, cel::CelSpec, endpoint::EndpointSpec, seal::SealKeys};
+use posthaste_service::shutdown::Shutdown;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::sender::Sender;
+
+/// How often the configuration is read although nobody announced a change.
+const EVERY: Duration = Duration::from_secs(5);
+/// The default time-outs of the contract, for a lane that no endpoint takes any more: an hour, and seven days.
+pub const DEFAULT_TIMES: WaitTimes =
+    WaitTimes { callback: Duration::from_hours(1), heartbeat: None, max_run: Duration::from_hours(7 * 24) };
+
+/// What one endpoint gives.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How its jobs are tried again.
+    pub retry: RetryPolicy,
+    /// How long its runs may take, when nobody has parked them yet.
+    pub times: WaitTimes,
+    /// What a webhook to its runs means.
+    pub cel: Option<CelSpec>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { retry: RetryPolicy::default(), times: DEFAULT_TIMES, cel: None }
+    }
+}
+
+impl Terms {
+    fn of(spec: &EndpointSpec) -> Self {
+        let callback = Duration::from_millis(spec.callback_timeout_ms);
+        let times = WaitTimes::of(Accepted::default(), callback, Duration::from_millis(spec.max_run_ms));
+        Self { retry: RetryPolicy::from(&spec.retry), times, cel: spec.cel.clone() }
+    }
+}
+
+/// The terms of every lane and endpoint, and every source.
+#[derive(Debug, Default)]
+pub struct AllTerms {
+    by_lane: HashMap<i32, Arc<Terms>>,
+    by_endpoint: HashMap<String, Arc<Terms>>,
+    senders: HashMap<String, Sender>,
+    unknown: Arc<Terms>,
+}
+
+impl AllTerms {
+    /// The terms of this lane; those of the contract for a lane that is not known.
+    pub fn of(&self, scan: Scan) -> &Terms {
+        self.by_lane.get(&scan.lane_id).unwrap_or(&self.unknown)
+    }
+
+    /// The terms of the endpoint of this name.
+    pub fn of_endpoint(&self, name: &str) -> Option<&Terms> {
+        self.by_endpoint.get(name).map(Arc::as_ref)
+    }
+
+    /// The source of this name.
+    pub fn sender(&self, name: &str) -> Option<&Sender> {
+        self.senders.get(name)
+    }
+
+    /// Gives each lane the terms of the endpoint that its jobs name, else of the one that takes their kind, else of the one
+    /// that takes every kind.
+    fn new(lanes: &[Lane], specs: &[(String, EndpointSpec)]) -> Self {
+        let by_endpoint: HashMap<String, Arc<Terms>> =
+            specs.iter().map(|(name, spec)| (name.clone(), Arc::new(Terms::of(spec)))).collect();
+        let kinds = specs.iter().flat_map(|(name, spec)| spec.kinds.iter().map(|kind| (kind.as_str(), name.as_str())));
+        let by_kind: HashMap<&str, &str> = kinds.collect();
+        let of = |lane: &Lane| {
+            let by_its_kind = || by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied();
+            let name = lane.endpoint.as_deref().or_else(by_its_kind)?;
+            Some((lane.lane_id, Arc::clone(by_endpoint.get(name)?)))
+        };
+        let by_lane = lanes.iter().filter_map(of).collect();
+        Self { by_lane, by_endpoint, ..Self::default() }
+    }
+}
+
+/// Reads lanes, endpoints and sources. What cannot be used is left out: lanes then have the terms of the contract, and a source
+/// is not known here.
+async fn load(
+    session: &mut Session,
+    keys: Option<&SealKeys>,
+    warned: &mut HashMap<String, String>,
+) -> Result<AllTerms, EngineError> {
+    let (lanes, rows, sources) = session
+        .call(async |connection| {
+            let lanes = lane::lanes(connection).await?;
+            let rows = endpoint::endpoints(connection).await?;
+            Ok((lanes, rows, source::sources(connection).await?))
+        })
+        .await?;
+    let specs = rows.into_iter().filter_map(|row| Some((row.name, EndpointSpec::parse(&row.spec).ok()?)));
+    let mut all = AllTerms::new(&lanes, &specs.collect::<Vec<_>>());
+    for row in sources {
+        match Sender::resolve(&row, keys) {
+            Ok(sender) => {
+                warned.remove(&row.name);
+                all.senders.insert(row.name, sender);
+            }
+            // Once per change, not at every look.
+            Err(reason) => {
+                if warned.get(&row.name) != Some(&reason) {
+                    tracing::warn!(source.name = row.name, reason, "source cannot be used here");
+                    warned.insert(row.name, reason);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Keeps the terms up to date until the soft stop.
+pub async fn run(
+    terms: Arc<ArcSwap<AllTerms>>,
+    keys: Option<SealKeys>,
+    mut session: Session,
+    listen_url: SecretString,
+    shutdown: Shutdown,
+) {
+    let (mut hints, mut warned) = (None, HashMap::new());
+    loop {
+        match load(&mut session, keys.as_ref(), &mut warned).await {
+            Ok(all) => terms.store(Arc::new(all)),
+            Err(error) => tracing::warn!(%error, "the endpoints cannot be read now; going on with the last ones"),
+        }
+        tokio::select! {
+            () = changed(&mut hints, &listen_url) => {}
+            () = tokio::time::sleep(EVERY) => {}
+            () = shutdown.soft().cancelled() => return,
+        }
+    }
+}
+
+/// Returns when a change was announced, or may have been. Without a connection it waits for ever: polling goes on.
+async fn changed(hints: &mut Option<Hints>, listen_url: &SecretString) {
+    if hints.is_none() {
+        *hints = listen(listen_url.expose_secret(), &["posthaste_config"]).await.ok();
+    }
+    match hints {
+        Some(listening) => {
+            if listening.next().await.is_err() {
+                *hints = None;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(lane_id: i32, kind: &str, endpoint: Option<&str>) -> Lane {
+        Lane { lane_id, queue: "default".to_owned(), kind: kind.to_owned(), endpoint: endpoint.map(str::to_owned) }
+    }
+
+    fn spec(name: &str, kinds: &str, timeout_ms: u64) -> (String, EndpointSpec) {
+        let json = format!(r#"{{"url":"https://a.example","kinds":{kinds},"callback_timeout_ms":{timeout_ms}}}"#);
+        (name.to_owned(), EndpointSpec::parse(&json).unwrap())
+    }
+
+    #[test]
+    fn a_lane_has_the_terms_of_the_endpoint_that_takes_its_jobs() {
+        let lanes =
+            [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
+        let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("slow", "[]", 2000), spec("rest", r#"["*"]"#, 3000)];
+        let all = AllTerms::new(&lanes, &specs);
+        let ms = |lane_id| all.of(Scan { lane_id, priority: 1 }).times.callback.as_millis();
+        assert_eq!([1, 2, 3].map(ms), [1000, 3000, 2000]);
+        assert_eq!([4, 5].map(ms), [3_600_000; 2], "an endpoint that is gone, a lane that is new");
+    }
+}

@@ -1,0 +1,189 @@
+//! Verbs: the callbacks of a batch that want the same of the engine, and how it is done for all of them at once.
+
+use std::ops::Range;
+
+use posthaste_engine::{
+    EngineError,
+    callback::{self, CallbackEnd},
+    checkpoint::{Checkpoint, checkpoint},
+    extend::{Heartbeat, extend},
+    held::{RunRef, held},
+    inbox::{self, Quarantine},
+    judging,
+    progress::{Reported, report},
+    resume::{Signal, resume},
+    source, waiting_on,
+};
+use posthaste_protocol::{
+    action::Action,
+    callback::{Digest, Progress},
+};
+use posthaste_service::entropy;
+use sqlx::PgConnection;
+
+use crate::{
+    terms::{AllTerms, DEFAULT_TIMES},
+    work::{Beat, Done, Work},
+};
+
+/// The actions that a webhook may come to.
+const OF_WEBHOOKS: &[Action] = &[Action::Complete, Action::Fail, Action::Resume];
+
+/// One verb, and all that want it.
+pub enum Verb {
+    Extend(Vec<Beat>),
+    Report(Vec<(RunRef, Progress)>),
+    Checkpoint(Vec<Checkpoint>),
+    Find(Vec<i64>),
+    LookUp(Vec<RunRef>),
+    Resume(Vec<Signal>),
+    End(Vec<CallbackEnd>),
+    Recorded(Vec<(RunRef, Digest)>),
+    KeepEarly(Vec<Quarantine>),
+    Quarantine(Vec<Quarantine>),
+}
+
+/// The callbacks of a batch by verb, each with its place in the batch.
+#[derive(Default)]
+pub struct Verbs {
+    beats: Vec<(usize, Beat)>,
+    reports: Vec<(usize, (RunRef, Progress))>,
+    checkpoints: Vec<(usize, Checkpoint)>,
+    finds: Vec<(usize, i64)>,
+    look_ups: Vec<(usize, RunRef)>,
+    signals: Vec<(usize, Signal)>,
+    ends: Vec<(usize, CallbackEnd)>,
+    recorded: Vec<(usize, (RunRef, Digest))>,
+    early: Vec<(usize, Quarantine)>,
+    quarantined: Vec<(usize, Quarantine)>,
+}
+
+impl Verbs {
+    /// Adds the callback at this place of the batch.
+    pub fn add(&mut self, n: usize, work: &Work) {
+        match work {
+            Work::Heartbeat(beat) => self.beats.push((n, *beat)),
+            Work::Progress(run, progress) => self.reports.push((n, (*run, progress.clone()))),
+            Work::Checkpoint(checkpoint) => self.checkpoints.push((n, checkpoint.clone())),
+            Work::Find(job) => self.finds.push((n, *job)),
+            Work::LookUp(run) => self.look_ups.push((n, *run)),
+            Work::Resume(signal) => self.signals.push((n, signal.clone())),
+            Work::End(end) => self.ends.push((n, end.clone())),
+            Work::Recorded(run, digest) => self.recorded.push((n, (*run, *digest))),
+            Work::Keep { delivery, early: true } => self.early.push((n, delivery.clone())),
+            Work::Keep { delivery, early: false } => self.quarantined.push((n, delivery.clone())),
+        }
+    }
+
+    /// The verbs in the order in which they are done, each with its places. Signs of life come before ends: a function that
+    /// beats and ends at once has done both.
+    pub fn in_turn(self) -> impl Iterator<Item = (Vec<usize>, Verb)> {
+        [
+            of(self.beats, Verb::Extend),
+            of(self.reports, Verb::Report),
+            of(self.checkpoints, Verb::Checkpoint),
+            of(self.finds, Verb::Find),
+            of(self.look_ups, Verb::LookUp),
+            of(self.signals, Verb::Resume),
+            of(self.ends, Verb::End),
+            of(self.recorded, Verb::Recorded),
+            of(self.early, Verb::KeepEarly),
+            of(self.quarantined, Verb::Quarantine),
+        ]
+        .into_iter()
+    }
+}
+
+fn of<T>(items: Vec<(usize, T)>, verb: fn(Vec<T>) -> Verb) -> (Vec<usize>, Verb) {
+    let (places, items) = items.into_iter().unzip();
+    (places, verb(items))
+}
+
+impl Verb {
+    /// Does it for this part of those who want it, and tells each what came of it.
+    pub async fn run(
+        &self,
+        connection: &mut PgConnection,
+        part: Range<usize>,
+        terms: &AllTerms,
+    ) -> Result<Vec<Done>, EngineError> {
+        match self {
+            Self::Extend(beats) => heartbeats(connection, &beats[part], terms).await,
+            Self::Report(reports) => progress(connection, &reports[part]).await,
+            Self::Checkpoint(checkpoints) => steps(connection, &checkpoints[part]).await,
+            Self::Find(jobs) => find(connection, &jobs[part]).await,
+            Self::LookUp(runs) => {
+                let found = waiting_on::look_up(connection, &runs[part]).await?;
+                Ok(found.into_iter().map(|run| Done::Found(run.map(Box::new))).collect())
+            }
+            Self::Resume(signals) => {
+                Ok(resume(connection, &signals[part]).await?.into_iter().map(Done::Signalled).collect())
+            }
+            Self::End(ends) => {
+                let policy_of = |scan| terms.of(scan).retry.clone();
+                let told = callback::finish(connection, &ends[part], &policy_of, entropy::jitter()).await?;
+                Ok(told.into_iter().map(Done::Told).collect())
+            }
+            Self::Recorded(runs) => {
+                let told = callback::recorded(connection, &runs[part], OF_WEBHOOKS).await?;
+                Ok(told.into_iter().map(Done::Told).collect())
+            }
+            Self::KeepEarly(deliveries) => {
+                Ok(judging::keep_early(connection, &deliveries[part]).await?.into_iter().map(Done::Kept).collect())
+            }
+            Self::Quarantine(deliveries) => {
+                Ok(inbox::keep(connection, &deliveries[part]).await?.into_iter().map(Done::Kept).collect())
+            }
+        }
+    }
+}
+
+async fn find(connection: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Done>, EngineError> {
+    let mut runs = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        runs.push(Done::RunOf(source::run_of(connection, *job).await?));
+    }
+    Ok(runs)
+}
+
+async fn heartbeats(connection: &mut PgConnection, beats: &[Beat], terms: &AllTerms) -> Result<Vec<Done>, EngineError> {
+    let runs: Vec<RunRef> = beats.iter().map(|beat| beat.run).collect();
+    // A first heartbeat parks its run, which then has the time that its endpoint gives.
+    let held = held(connection, &runs).await?;
+    let beats = beats.iter().zip(held).map(|(&Beat { run, wait_number, extend }, held)| {
+        let times = held.map_or(DEFAULT_TIMES, |held| terms.of(held.scan).times);
+        Heartbeat { run, wait_number, extend, times }
+    });
+    let beats: Vec<Heartbeat> = beats.collect();
+    let alive = extend(connection, &beats).await?;
+    or_lost(connection, &runs, alive.into_iter().map(|alive| alive.map(Done::Alive)).collect()).await
+}
+
+async fn progress(connection: &mut PgConnection, reports: &[(RunRef, Progress)]) -> Result<Vec<Done>, EngineError> {
+    let runs: Vec<RunRef> = reports.iter().map(|(run, _)| *run).collect();
+    let reported = report(connection, reports).await?.into_iter().map(|reported| match reported {
+        Reported::Kept { waits, cancel_requested } => Some(Done::Reported { waits, cancel_requested }),
+        Reported::TooLarge => Some(Done::MetadataTooLarge),
+        Reported::Over => None,
+    });
+    let reported = reported.collect();
+    or_lost(connection, &runs, reported).await
+}
+
+async fn steps(connection: &mut PgConnection, checkpoints: &[Checkpoint]) -> Result<Vec<Done>, EngineError> {
+    let runs: Vec<RunRef> = checkpoints.iter().map(|checkpoint| checkpoint.run).collect();
+    let told = checkpoint(connection, checkpoints).await?.into_iter();
+    let told = told.map(|told| Some(Done::Checkpointed(told)).filter(|done| !done.is_over())).collect();
+    or_lost(connection, &runs, told).await
+}
+
+/// Those who found their run over are told why.
+async fn or_lost(
+    connection: &mut PgConnection,
+    runs: &[RunRef],
+    done: Vec<Option<Done>>,
+) -> Result<Vec<Done>, EngineError> {
+    let over: Vec<RunRef> = runs.iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(run, _)| *run).collect();
+    let mut lost = if over.is_empty() { Vec::new() } else { callback::lost(connection, &over).await? }.into_iter();
+    Ok(done.into_iter().filter_map(|done| done.or_else(|| lost.next().map(Done::Told))).collect())
+}

@@ -1,0 +1,97 @@
+//! Named sources: signed, and led to their job by an expression.
+
+use posthaste_engine::source::{Secrets, put};
+use posthaste_protocol::source::SourceSpec;
+use posthaste_tests::sql;
+
+use crate::{
+    client::{Answer, exchange, post},
+    rig::{Rig, seal_keys, until},
+    signed::{SECRET, github, slack, stripe},
+};
+
+impl Rig {
+    /// Writes a source whose secret is sealed, and waits until the gateway knows it.
+    async fn source(&mut self, name: &str, scheme: &str, rest: &str) {
+        let json = format!(r#"{{"signature": {{"scheme": "{scheme}", "secrets": ["{SECRET}"]}}, {rest}}}"#);
+        let spec = SourceSpec::parse(&json).unwrap();
+        let sealed = spec.seal(&seal_keys(), name, [1; 24]).unwrap();
+        let text = serde_json::to_string(&spec).unwrap();
+        put(&mut self.connection, name, &text, Secrets::Replace(sealed.as_deref())).await.unwrap();
+        self.settle().await;
+    }
+
+    async fn send(&self, source: &str, headers: &[String], body: &str) -> Answer {
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        exchange(self.gateway.address, &post(&format!("/v1/sources/{source}"), &headers, body.as_bytes())).await
+    }
+}
+
+#[tokio::test]
+async fn a_signed_webhook_finds_the_wait_of_its_job() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job", "cel": {"on_complete": "payload.done"}"#).await;
+    rig.source("stripe", "stripe", r#""correlate": "payload.data.metadata.job""#).await;
+    let (one, two) = (rig.park().await, rig.park().await);
+
+    let body = format!(r#"{{"job": "{}", "done": true}}"#, one.job_id);
+    let answer = rig.send("gh", &[github(body.as_bytes())], &body).await;
+    assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "completed"));
+    assert_eq!(rig.state(&one).await, "completed");
+    let body = format!(r#"{{"data": {{"metadata": {{"job": {}}}}}}}"#, two.job_id);
+    let answer = rig.send("stripe", &[stripe(body.as_bytes())], &body).await;
+    assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "completed"));
+    let log = "select string_agg(source || ' ' || verdict, ', ' order by delivery_id) from posthaste.delivery";
+    until("both are logged", async || sql::count(&mut rig.connection, "delivery").await >= 2).await;
+    assert_eq!(sql::text(&mut rig.connection, log).await, "gh applied, stripe applied");
+}
+
+#[tokio::test]
+async fn without_its_signature_nothing_has_an_effect() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job""#).await;
+    let run = rig.park().await;
+    let body = format!(r#"{{"job": {}}}"#, run.job_id);
+    for headers in [vec![], vec![github(b"{}")], vec![stripe(body.as_bytes())]] {
+        let answer = rig.send("gh", &headers, &body).await;
+        assert_eq!((answer.status, answer.word()), (401, "invalid_signature"), "{headers:?}");
+    }
+    let unknown = rig.send("nobody", &[github(body.as_bytes())], &body).await;
+    assert_eq!((unknown.status, unknown.word()), (404, "source_not_found"));
+    assert_eq!(rig.state(&run).await, "waiting");
+}
+
+#[tokio::test]
+async fn what_is_for_no_job_or_for_one_that_waits_for_nothing_is_ignored() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "has(payload.job) ? payload.job : null""#).await;
+    let run = rig.park().await;
+    rig.call(&run, "complete", "{}").await;
+    for body in ["{}".to_owned(), format!(r#"{{"job": {}}}"#, run.job_id), r#"{"job": 4711}"#.to_owned()] {
+        let answer = rig.send("gh", &[github(body.as_bytes())], &body).await;
+        assert_eq!((answer.status, answer.word()), (200, "ignored"), "{body}");
+    }
+    let body = r#"{"job": [1]}"#;
+    let answer = rig.send("gh", &[github(body.as_bytes())], body).await;
+    assert_eq!((answer.status, answer.word()), (422, "invalid"));
+    assert_eq!(answer.body["errors"][0]["field"], "correlate");
+}
+
+#[tokio::test]
+async fn slack_s_challenge_is_given_back_to_slack_alone() {
+    let mut rig = Rig::start().await;
+    rig.source("slack", "slack", r#""correlate": "null""#).await;
+    let body = r#"{"type": "url_verification", "challenge": "abc123"}"#;
+    let unsigned = rig.send("slack", &[], body).await;
+    assert_eq!(unsigned.status, 401);
+    let headers = slack(body.as_bytes());
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let request = post("/v1/sources/slack", &headers, body.as_bytes());
+    let mut stream = tokio::net::TcpStream::connect(rig.gateway.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &request).await.unwrap();
+    let mut text = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(text.ends_with("\r\n\r\nabc123"), "{text}");
+    assert!(text.contains("text/plain"), "{text}");
+}

@@ -1,0 +1,90 @@
+//! How functions call back: from `POSTHASTE_GATEWAY_URL` and `POSTHASTE_TOKEN_KEYS`, and the watch over the keys.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use posthaste_dispatcher::Callbacks;
+use posthaste_protocol::{
+    gateway_url::GatewayUrl,
+    key_ring::{KeyRing, KeyRingError},
+    seal::SealKeys,
+};
+use posthaste_service::{
+    config::{CallbackConfig, ConfigError},
+    entropy,
+    key_watch::KeyWatch,
+};
+use secrecy::SecretString;
+
+use crate::{
+    home::{Home, write_private},
+    roles::Roles,
+};
+
+const GATEWAY_URL: &str = "POSTHASTE_GATEWAY_URL";
+
+/// The URL that callbacks are built from, and the ring of the tokens.
+pub struct Configured {
+    gateway: GatewayUrl,
+    keys: KeyWatch<KeyRing, KeyRingError>,
+}
+
+/// What is configured; `None` when callbacks are not.
+pub fn configured(config: &CallbackConfig) -> anyhow::Result<Option<Configured>> {
+    let (Some(url), Some(source)) = (config.gateway_url(), config.token_keys()?) else { return Ok(None) };
+    let gateway = GatewayUrl::parse(url).map_err(|error| {
+        let said = error.to_string();
+        ConfigError::one(GATEWAY_URL, said.strip_prefix(GATEWAY_URL).unwrap_or(&said).trim_start())
+    })?;
+    Ok(Some(Configured { gateway, keys: KeyWatch::open(source, KeyRing::parse)? }))
+}
+
+/// What is configured, else the gateway at this address with the keys of this folder, made if there are none.
+pub fn configured_or_made(config: &CallbackConfig, home: &Home, address: SocketAddr) -> anyhow::Result<Configured> {
+    if let Some(configured) = configured(config)? {
+        return Ok(configured);
+    }
+    let path = home.token_keys();
+    if !path.exists() {
+        let mut key = [0; 32];
+        entropy::fill(&mut key);
+        write_private(&path, format!("1:{}\n", hex::encode(key)).as_bytes())?;
+    }
+    let made = CallbackConfig {
+        gateway_url: Some(format!("http://{address}")),
+        token_keys: Some(SecretString::from(path.to_string_lossy().into_owned())),
+    };
+    configured(&made)?.context("there are no keys of callback tokens")
+}
+
+impl Configured {
+    /// What a dispatcher needs of it. The ring stays the one that is watched.
+    pub fn of_dispatcher(&self) -> Callbacks {
+        Callbacks { gateway: self.gateway.clone(), keys: self.keys.current() }
+    }
+
+    /// What a gateway on this database needs of it.
+    pub fn of_gateway(
+        &self,
+        database_url: &str,
+        listen_url: &str,
+        seal_keys: Option<SealKeys>,
+    ) -> posthaste_callback_gateway::Settings {
+        posthaste_callback_gateway::Settings {
+            database_url: database_url.into(),
+            listen_url: listen_url.into(),
+            ring: self.keys.current(),
+            seal_keys,
+            url: self.gateway.clone(),
+        }
+    }
+
+    /// Adds the watch over the keys to the roles of this process.
+    pub fn watch(self, roles: &mut Roles) {
+        let shutdown = roles.shutdown.clone();
+        roles.start("watch over the token keys", async move {
+            self.keys.run(shutdown).await;
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! `posthaste source put NAME --spec …`.
+
+use clap::Args;
+use posthaste_engine::{
+    filter::{self, Expression},
+    source::{self, Secrets},
+};
+use posthaste_protocol::{problem::FieldError, source::SourceSpec};
+use posthaste_service::{config::SecretsConfig, entropy};
+
+use super::{One, document};
+use crate::{endpoint::write, failure::Malformed, input, output, secret_keys};
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The source: JSON, @FILE, or - for stdin: {"signature": {"scheme", "secrets"}, "correlate", "cel"?}
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    spec: String,
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    secrets: SecretsConfig,
+}
+
+/// Writes it.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let one = options.one;
+    write::check_name(&one.name)?;
+    let spec = SourceSpec::parse(&input::document("spec", &options.spec)?).map_err(Malformed)?;
+    compiled(&spec)?;
+    let found = one.target.find()?;
+    let keys = secret_keys::configured_or_dev(&options.secrets, found.dev.as_ref())?;
+    let mut nonce = [0; 24];
+    entropy::fill(&mut nonce);
+    let sealed = spec.seal(write::needed(keys.as_ref())?, &one.name, nonce)?;
+    let secrets = if spec.signature.secrets.is_empty() { Secrets::Keep } else { Secrets::Replace(sealed.as_deref()) };
+    let mut connection = found.connect().await?;
+    let text = serde_json::to_string(&spec)?;
+    let (created, row) = source::put(&mut connection, &one.name, &text, secrets).await?;
+    if one.json {
+        return output::json(&document(&row)?);
+    }
+    let what = if created { "made" } else { "changed" };
+    output::note(format_args!("source {} is {what}: version {}", one.name, row.version));
+    Ok(())
+}
+
+/// As the API does: expressions that do not compile are refused.
+fn compiled(spec: &SourceSpec) -> Result<(), Malformed> {
+    let mut faults: Vec<FieldError> =
+        Expression::correlation(&spec.correlate).err().map(|fault| fault.within("correlate")).into_iter().collect();
+    let checked = spec.cel.as_ref().map_or(Ok(()), filter::check);
+    faults.extend(checked.err().into_iter().flatten().map(|fault| fault.within("cel")));
+    if faults.is_empty() { Ok(()) } else { Err(Malformed(faults)) }
+}

@@ -1,0 +1,58 @@
+//! `posthaste token inspect`: what a callback token says, and whether it is accepted. Never the token.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use chrono::DateTime;
+use clap::{Args, Subcommand};
+use posthaste_protocol::{
+    key_ring::KeyRing,
+    token::{TOKEN_CHARS, TokenKind, verify},
+};
+use posthaste_service::{
+    clock,
+    config::{CallbackConfig, ConfigError},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::output;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read a token from stdin, verify it with POSTHASTE_TOKEN_KEYS, and print what it says
+    Inspect(Options),
+}
+
+/// Which keys.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    callback: CallbackConfig,
+}
+
+/// Runs it.
+pub fn run(Command::Inspect(options): Command) -> anyhow::Result<()> {
+    let missing = || ConfigError::one("POSTHASTE_TOKEN_KEYS", "is not set, and tokens are verified with it");
+    let source = options.callback.token_keys()?.ok_or_else(missing)?;
+    let ring = KeyRing::parse(source.read()?.expose_secret())?;
+    let mut text = Zeroizing::new(String::with_capacity(TOKEN_CHARS + 2));
+    // One byte more than a token and its newline: what is longer is none.
+    std::io::stdin().take(TOKEN_CHARS as u64 + 2).read_to_string(&mut text).context("reading the token from stdin")?;
+    let now = clock::unix_now();
+    let of = |kind| verify(&ring, text.trim().as_bytes(), kind, now);
+    let verified = of(TokenKind::Callback).or_else(|refused| of(TokenKind::Hook).map_err(|_| refused));
+    let claims = verified.map_err(|refused| anyhow::anyhow!("the token is not accepted: {}", refused.fault()))?;
+    output::json(&json!({
+        "kind": if claims.kind == TokenKind::Hook { "hook" } else { "callback" },
+        "actions": claims.actions,
+        "namespace": claims.namespace,
+        "job_id": claims.job_id.to_string(),
+        "run_lease": claims.run_lease,
+        "wait": claims.wait,
+        "lease_id": claims.lease_id.to_string(),
+        "expires_at": DateTime::from_timestamp(claims.expires_at_unix, 0),
+    }))
+}

@@ -1,0 +1,92 @@
+//! Judging: deliveries that are kept until a gateway can say what they mean: those that came before their wait was known,
+//! and those that an operator asks to be tried again.
+
+use posthaste_protocol::callback::Digest;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use crate::{
+    EngineError,
+    claim::Lease,
+    held::RunRef,
+    inbox::{self, Quarantine},
+};
+
+/// A delivery whose turn it is.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Its number in the inbox.
+    pub inbox_id: i64,
+    /// When it came, seconds since 1970.
+    pub received_unix: i64,
+    /// Its signature was verified when it came.
+    pub verified: bool,
+    /// What it was.
+    pub kept: Quarantine,
+}
+
+/// Keeps deliveries that came before their wait was known: they are due in a moment, and then less and less often. Returns
+/// the number of each; `None` where too many of its job are kept.
+pub async fn keep_early(
+    connection: &mut PgConnection,
+    deliveries: &[Quarantine],
+) -> Result<Vec<Option<i64>>, EngineError> {
+    let kept = inbox::keep(connection, deliveries).await?;
+    sqlx::query(
+        "update posthaste.inbox set judge_at = now() + interval '1 second', verified = false
+         where inbox_id = any ($1) and judge_at is null",
+    )
+    .bind(kept.iter().flatten().copied().collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(kept)
+}
+
+/// Asks for a delivery in quarantine to be judged again. False: there is none with this number.
+pub async fn ask(connection: &mut PgConnection, inbox_id: i64) -> Result<bool, EngineError> {
+    let asked = sqlx::query("update posthaste.inbox set judge_at = now() where inbox_id = $1 and why = 'quarantined'")
+        .bind(inbox_id)
+        .execute(connection)
+        .await?;
+    Ok(asked.rows_affected() > 0)
+}
+
+/// At most `limit` deliveries whose turn it is; for others than the caller it is not, for some seconds.
+pub async fn due(connection: &mut PgConnection, limit: i64) -> Result<Vec<Due>, EngineError> {
+    let rows = sqlx::query(include_str!("sql/judging_due.sql")).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Leaves a delivery in quarantine, saying what is wrong with it now.
+pub async fn failed(connection: &mut PgConnection, inbox_id: i64, error: &str) -> Result<(), EngineError> {
+    sqlx::query("update posthaste.inbox set judge_at = null, verified = true, error = $2 where inbox_id = $1")
+        .bind(inbox_id)
+        .bind(error)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &PgRow) -> Result<Due, EngineError> {
+    let digest: Vec<u8> = row.try_get("digest")?;
+    let digest: Digest = digest.try_into().unwrap_or_default();
+    let run = RunRef {
+        lease: Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? },
+        job_id: row.try_get("job_id")?,
+        run_lease: row.try_get("run_lease")?,
+    };
+    let kept = Quarantine {
+        run,
+        wait: row.try_get("wait")?,
+        via: row.try_get("via")?,
+        digest,
+        payload: row.try_get::<Option<Vec<u8>>, _>("payload")?.unwrap_or_default(),
+        headers: row.try_get("headers")?,
+        error: row.try_get::<Option<String>, _>("error")?.unwrap_or_default(),
+    };
+    Ok(Due {
+        inbox_id: row.try_get("inbox_id")?,
+        received_unix: row.try_get("received_unix")?,
+        verified: row.try_get("verified")?,
+        kept,
+    })
+}

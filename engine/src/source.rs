@@ -1,0 +1,110 @@
+//! Sources: the named senders of webhooks, as stored. Every change bumps the version and tells the gateways.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+
+use crate::{EngineError, claim::Lease, held::RunRef};
+
+/// A source as stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: String,
+    /// The JSON text of a [`posthaste_protocol::source::SourceSpec`].
+    pub spec: String,
+    /// Its sealed secrets; `None` when all of them are references.
+    pub secret: Option<Vec<u8>>,
+    /// Counts the changes, from 1.
+    pub version: i64,
+    /// When it was first written.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for SourceRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceRow").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl FromRow<'_, PgRow> for SourceRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            spec: row.try_get("spec")?,
+            secret: row.try_get("secret")?,
+            version: row.try_get("version")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+/// Every source, by name.
+pub async fn sources(connection: &mut PgConnection) -> Result<Vec<SourceRow>, EngineError> {
+    let all: Option<&str> = None;
+    Ok(sqlx::query_as(include_str!("sql/source.sql")).bind(all).fetch_all(connection).await?)
+}
+
+/// One source.
+pub async fn source(connection: &mut PgConnection, name: &str) -> Result<SourceRow, EngineError> {
+    let found = sqlx::query_as(include_str!("sql/source.sql")).bind(name).fetch_optional(connection).await?;
+    found.ok_or_else(|| not_found(name))
+}
+
+/// What becomes of the sealed secrets when a source is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets<'a> {
+    /// These, or none, whatever was there.
+    Replace(Option<&'a [u8]>),
+    /// Those that are there. The document gave none; neither may a source without any be made.
+    Keep,
+}
+
+/// Writes a source; tells whether it is new, and how it now is. A new one whose secrets are to be kept is a conflict.
+pub async fn put(
+    connection: &mut PgConnection,
+    name: &str,
+    spec: &str,
+    secrets: Secrets<'_>,
+) -> Result<(bool, SourceRow), EngineError> {
+    let (sealed, keep) = match secrets {
+        Secrets::Replace(sealed) => (sealed, false),
+        Secrets::Keep => (None, true),
+    };
+    let row = sqlx::query(include_str!("sql/put_source.sql"))
+        .bind(name)
+        .bind(spec)
+        .bind(sealed)
+        .bind(keep)
+        .fetch_optional(connection)
+        .await?
+        .ok_or_else(|| EngineError::Conflict(format!("source {name} is new and needs signature.secrets")))?;
+    Ok((row.try_get("created")?, SourceRow::from_row(&row)?))
+}
+
+/// Deletes a source.
+pub async fn delete(connection: &mut PgConnection, name: &str) -> Result<(), EngineError> {
+    let deleted = sqlx::query(include_str!("sql/delete_source.sql")).bind(name).fetch_optional(connection).await?;
+    deleted.map(|_| ()).ok_or_else(|| not_found(name))
+}
+
+/// The run of this job that goes on; `None` when there is none.
+pub async fn run_of(connection: &mut PgConnection, job_id: i64) -> Result<Option<RunRef>, EngineError> {
+    let row = sqlx::query(
+        "select r.lease_id, r.nonce, r.run_lease from posthaste.running_run($1) r order by r.run_lease desc, r.waits desc limit 1",
+    )
+    .bind(job_id)
+    .fetch_optional(connection)
+    .await?;
+    let read = |row: PgRow| {
+        let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
+        Ok(RunRef { lease, job_id, run_lease: row.try_get("run_lease")? })
+    };
+    row.map(read).transpose()
+}
+
+fn not_found(name: &str) -> EngineError {
+    EngineError::NotFound(format!("source {name}"))
+}
