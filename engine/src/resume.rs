@@ -60,7 +60,7 @@ pub enum Signalled {
 /// what became of each, in order.
 pub async fn resume(connection: &mut PgConnection, signals: &[Signal]) -> Result<Vec<Signalled>, EngineError> {
     let mut answers: Vec<Option<Signalled>> = vec![None; signals.len()];
-    let mut state = State::Running;
+    let mut states = vec![State::Running; signals.len()];
     for _ in 0..TURNS {
         let open: Vec<usize> = (0..signals.len()).filter(|&n| answers[n].is_none()).collect();
         if open.is_empty() {
@@ -75,11 +75,11 @@ pub async fn resume(connection: &mut PgConnection, signals: &[Signal]) -> Result
         }
         let lost: Vec<usize> = early.into_iter().filter(|&n| answers[n].is_none()).collect();
         for (n, verdict, now) in verdicts(connection, signals, &lost).await? {
-            (answers[n], state) = (verdict, now);
+            (answers[n], states[n]) = (verdict, now);
         }
     }
-    let over = Signalled::Told(Told::LeaseSuperseded { state });
-    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| over.clone())).collect())
+    let over = |state| Signalled::Told(Told::LeaseSuperseded { state });
+    Ok(answers.into_iter().zip(states).map(|(answer, state)| answer.unwrap_or_else(|| over(state))).collect())
 }
 
 /// Gives these signals to those of their runs that are suspended.
