@@ -162,14 +162,19 @@ async fn parks_are_written_again_when_connections_are_lost() {
     let (db, function, mut connection) = scene(json!({})).await;
     function.otherwise(accepted());
     let dispatcher = Running::start_with(&db, 16, Some(callbacks()));
+    let first = sql::enqueue(&mut connection, "kind => 'k'").await;
+    until_state(&mut connection, first, "waiting").await;
     for round in 1..=3 {
         sql::run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 200)").await;
         let kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where pid <> pg_backend_pid() and application_name like 'posthaste%' and datname = current_database()";
         sql::number(&mut connection, kill).await;
-        let waiting = format!("select count(*) = {} from posthaste.jobs where state = 'waiting'", round * 200);
+        let all = round * 200 + 1;
+        let waiting = format!("select count(*) = {all} from posthaste.jobs where state = 'waiting'");
         until(&mut connection, &waiting).await;
     }
-    assert_eq!(sql::count(&mut connection, "attempt").await, 0, "nothing was tried twice");
+    // What was claimed when the connection broke was never sent.
+    let twice = "select count(*) from posthaste.attempt where outcome <> 'released'";
+    assert_eq!(sql::number(&mut connection, twice).await, 0, "nothing was tried twice");
     dispatcher.stop().await;
     assert_eq!(sql::count(&mut connection, "lease").await, 0);
 }
