@@ -21,6 +21,7 @@ use crate::{
     note::note,
     payload::Payload,
     refusal::Refusal,
+    verb::OF_WEBHOOKS,
     webhook::{Taken, Webhook, take, visible},
     work::{Done, Work, run_of},
 };
@@ -43,6 +44,9 @@ pub async fn hook(
     let (head, body) = request.into_parts();
     let checked = credential::check(&gateway.ring.load(), Some(token), &head.headers, TokenKind::Hook);
     let claims = checked.map_err(|invalid| bad_token(gateway, peer, invalid))?;
+    if !OF_WEBHOOKS.iter().all(|action| claims.actions.allow(*action)) {
+        return Err(Refusal::new(Code::ActionNotAllowed, "the token does not allow what a webhook may come to"));
+    }
     limited(gateway, claims.job_id)?;
     body::check_type(&head.headers, false)?;
     let webhook = Webhook {

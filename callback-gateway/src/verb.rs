@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The actions that a webhook may come to.
-const OF_WEBHOOKS: &[Action] = &[Action::Complete, Action::Fail, Action::Resume];
+pub const OF_WEBHOOKS: &[Action] = &[Action::Complete, Action::Fail, Action::Resume];
 
 /// One verb, and all that want it.
 pub enum Verb {
