@@ -101,11 +101,11 @@ async fn load(
     let (lanes, rows, sources) = session
         .call(async |connection| {
             let lanes = lane::lanes(connection).await?;
-            let rows = endpoint::endpoints(connection).await?;
+            let rows = endpoint::specs(connection).await?;
             Ok((lanes, rows, source::sources(connection).await?))
         })
         .await?;
-    let specs = rows.into_iter().filter_map(|row| Some((row.name, EndpointSpec::parse(&row.spec).ok()?)));
+    let specs = rows.into_iter().filter_map(|(name, spec)| Some((name, EndpointSpec::parse(&spec).ok()?)));
     let mut all = AllTerms::new(&lanes, &specs.collect::<Vec<_>>());
     for row in sources {
         match Sender::resolve(&row, keys) {

@@ -81,6 +81,12 @@ pub async fn endpoints(connection: &mut PgConnection) -> Result<Vec<EndpointRow>
     Ok(sqlx::query_as(include_str!("sql/endpoint.sql")).bind(all).fetch_all(connection).await?)
 }
 
+/// What was written of every endpoint, by name: for a role that may not see their secrets.
+pub async fn specs(connection: &mut PgConnection) -> Result<Vec<(String, String)>, EngineError> {
+    let all = "select name, spec::text from posthaste.endpoint where namespace = 1 order by name";
+    Ok(sqlx::query_as(all).fetch_all(connection).await?)
+}
+
 /// One endpoint.
 pub async fn endpoint(connection: &mut PgConnection, name: &str) -> Result<EndpointRow, EngineError> {
     sqlx::query_as(include_str!("sql/endpoint.sql"))

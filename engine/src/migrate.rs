@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "suspended", text: include_str!("../../migrations/0009_suspended.sql") },
     Migration { version: 10, name: "deliveries", text: include_str!("../../migrations/0010_deliveries.sql") },
     Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
+    Migration { version: 12, name: "roles", text: include_str!("../../migrations/0012_roles.sql") },
 ];
 
 /// The newest schema version that this binary knows.
@@ -77,6 +78,8 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<i64>, EngineEr
             .await?;
         now.push(migration.version);
     }
+    // Each time: an administrator may have made the roles since.
+    sqlx::query("select posthaste.grant_roles()").execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(now)
 }

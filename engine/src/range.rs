@@ -11,6 +11,9 @@ use crate::{
 /// nobody, an end without its job would be.
 const TABLES: [&str; 2] = ["job", "attempt"];
 
+/// Whether this connection may detach and drop partitions itself, concurrently.
+const OWNS: &str = "select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = 'posthaste.job'::regclass";
+
 /// Drops one range whose ids are all used, whose jobs have all ended, the newest of them longer ago than the retention.
 /// Detached concurrently, so that nobody's claim waits. Every step can be repeated: a drop that was cut short is taken up
 /// by the next call. Returns the range's first id.
@@ -31,16 +34,36 @@ async fn drop_first(connection: &mut PgConnection, retention: &Retention) -> Res
     let keep = seconds(retention.completed.max(retention.cancelled));
     let candidates: Vec<i64> =
         sqlx::query_scalar(include_str!("sql/droppable_range.sql")).bind(keep).fetch_all(&mut *connection).await?;
+    let owner: bool = sqlx::query_scalar(OWNS).fetch_one(&mut *connection).await?;
     for lower in candidates {
-        if is_over(connection, lower, keep).await? {
-            for table in TABLES {
-                drop_partition(connection, table, lower).await?;
-            }
+        let dropped = if owner {
+            drop_concurrently(connection, lower, keep).await?
+        } else {
+            drop_as_owner(connection, lower, keep).await?
+        };
+        if dropped {
             sqlx::query(include_str!("sql/forget_range.sql")).bind(lower).execute(connection).await?;
             return Ok(Some(lower));
         }
     }
     Ok(None)
+}
+
+/// Drops the partitions of a range; `false`: it is not over.
+async fn drop_concurrently(connection: &mut PgConnection, lower: i64, keep: i64) -> Result<bool, EngineError> {
+    let over = is_over(connection, lower, keep).await?;
+    if over {
+        for table in TABLES {
+            drop_partition(connection, table, lower).await?;
+        }
+    }
+    Ok(over)
+}
+
+/// The same through a function that runs as their owner, for a role that owns nothing.
+async fn drop_as_owner(connection: &mut PgConnection, lower: i64, keep: i64) -> Result<bool, EngineError> {
+    let drop = sqlx::query_scalar("select posthaste.drop_range_v1($1, $2)").bind(lower).bind(keep);
+    Ok(drop.fetch_one(connection).await?)
 }
 
 /// Whether every job of the range has ended, the newest longer ago than `keep` seconds. A range whose jobs are gone

@@ -338,7 +338,7 @@ impl Marks {
             return Ok(());
         }
         let runs: Vec<i64> = self.job_ids.iter().map(|job| runs.get(job).map_or(0, |run| run.run_lease)).collect();
-        sqlx::query(include_str!("sql/met.sql"))
+        sqlx::query("select posthaste.meet_v1($1, $2, $3, $4, $5, $6)")
             .bind(self.job_ids)
             .bind(runs)
             .bind(self.numbers)

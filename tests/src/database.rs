@@ -24,6 +24,11 @@ impl TestDb {
         &self.url
     }
 
+    /// Its URL for whoever connects with the privileges of `posthaste_<role>`.
+    pub fn url_as(&self, role: &str) -> String {
+        format!("{}&options[role]=posthaste_{role}", self.url)
+    }
+
     /// A connection with the settings of this role.
     pub async fn connect(&self, role: Role) -> PgConnection {
         let options = session::options(&self.url, role).expect("the URL of a test database");

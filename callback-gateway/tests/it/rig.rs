@@ -43,7 +43,7 @@ pub struct Served {
 impl Rig {
     pub async fn start() -> Self {
         let db = TestDb::new().await;
-        let gateway = Served::start(db.url()).await;
+        let gateway = Served::start(&db.url_as("gateway")).await;
         Self::with(db, gateway).await
     }
 

@@ -40,8 +40,8 @@ impl Running {
     pub fn start_with(db: &TestDb, concurrency: usize, callbacks: Option<Callbacks>) -> Self {
         tls::install_crypto_provider();
         let settings = Settings {
-            database_url: db.url().to_owned(),
-            listen_url: db.url().to_owned(),
+            database_url: db.url_as("dispatcher"),
+            listen_url: db.url_as("dispatcher"),
             concurrency,
             egress: EgressPolicy::from_entries(["127.0.0.0/8", "::1"]).expect("loopback"),
             seal_keys: Some(keys()),

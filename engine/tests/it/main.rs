@@ -21,6 +21,7 @@ mod progress;
 mod races;
 mod range;
 mod rescue;
+mod roles;
 mod suspend;
 mod suspend_races;
 mod time_out;

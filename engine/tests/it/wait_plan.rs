@@ -37,7 +37,11 @@ const SUSPENDED: &[(&str, &str, &str)] = &[
     ("early", "bigint[]", include_str!("../../src/sql/early.sql")),
     ("next_look", "bigint[], timestamptz", include_str!("../../src/sql/next_look.sql")),
     ("wake", "bigint[], bigint[], smallint[], boolean[]", include_str!("../../src/sql/wake.sql")),
-    ("met", "bigint[], bigint[], smallint[], boolean[], bytea[], text[]", include_str!("../../src/sql/met.sql")),
+    (
+        "met",
+        "bigint[], bigint[], smallint[], boolean[], bytea[], text[]",
+        "select posthaste.meet_v1($1, $2, $3, $4, $5, $6)",
+    ),
     (
         "checkpoint",
         "bigint[], bigint[], bigint[], uuid[], bigint[], text[], integer",

@@ -1,0 +1,156 @@
+//! The roles: what each may do is held word by word, and what it must not see it cannot.
+
+use posthaste_engine::{endpoint, lane, migrate, session::Role, source};
+use posthaste_tests::TestDb;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+const MATRIX: &str = include_str!("privileges.txt");
+
+/// Everything that is granted on the schema and what is in it to anybody but its owner, a line each. Ranges are left out:
+/// nobody is granted one.
+const GRANTS: &str = "
+  with granted as (
+    select 'schema' as kind, n.nspname::text as name, x.grantee, x.privilege_type
+    from pg_namespace n, aclexplode(n.nspacl) x where n.nspname = 'posthaste' and x.grantee <> n.nspowner
+    union all
+    select case c.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, c.relname, x.grantee, x.privilege_type
+    from pg_class c, aclexplode(c.relacl) x
+    where c.relnamespace = 'posthaste'::regnamespace and not c.relispartition and x.grantee <> c.relowner
+    union all
+    select 'columns', c.relname || ' (' || string_agg(a.attname, ', ' order by a.attnum) || ')', x.grantee, x.privilege_type
+    from pg_attribute a join pg_class c on c.oid = a.attrelid, aclexplode(a.attacl) x
+    where c.relnamespace = 'posthaste'::regnamespace and x.grantee <> c.relowner
+    group by c.relname, x.grantee, x.privilege_type
+    union all
+    select 'function', p.proname, coalesce(x.grantee, 0), coalesce(x.privilege_type, 'EXECUTE')
+    from pg_proc p left join lateral aclexplode(p.proacl) x on true
+    where p.pronamespace = 'posthaste'::regnamespace and coalesce(x.grantee, 0) <> p.proowner
+  )
+  select coalesce(pg_get_userbyid(nullif(grantee, 0)), 'public') || ': ' || kind || ' ' || name || ': '
+    || string_agg(distinct lower(privilege_type), ', ' order by lower(privilege_type))
+  from granted
+  group by grantee, kind, name
+  order by 1";
+
+#[tokio::test]
+async fn every_role_has_these_privileges_and_no_others() {
+    let db = TestDb::new().await;
+    let mut connection = db.connect(Role::General).await;
+    let granted: Vec<String> = sqlx::query_scalar(GRANTS).fetch_all(&mut connection).await.unwrap();
+    let expected: Vec<&str> = MATRIX.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let unexpected: Vec<_> = granted.iter().filter(|line| !expected.contains(&line.as_str())).collect();
+    let missing: Vec<_> = expected.iter().filter(|line| !granted.iter().any(|one| one == *line)).collect();
+    assert!(
+        unexpected.is_empty() && missing.is_empty(),
+        "not in the matrix:\n{unexpected:#?}\nnot granted:\n{missing:#?}"
+    );
+}
+
+async fn connect_as(db: &TestDb, role: &str) -> PgConnection {
+    PgConnection::connect(&db.url_as(role)).await.expect("connecting with a role")
+}
+
+/// The SQLSTATE that this statement is refused with; `None` when it is not.
+async fn refused(connection: &mut PgConnection, statement: &str) -> Option<String> {
+    let error = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.err()?;
+    Some(error.as_database_error().expect("an answer of Postgres").code().expect("a SQLSTATE").into_owned())
+}
+
+async fn assert_denied(db: &TestDb, role: &str, statements: &[&str]) {
+    let mut connection = connect_as(db, role).await;
+    for statement in statements {
+        assert_eq!(refused(&mut connection, statement).await.as_deref(), Some("42501"), "{role}: {statement}");
+    }
+}
+
+async fn assert_allowed(db: &TestDb, role: &str, statements: &[&str]) {
+    let mut connection = connect_as(db, role).await;
+    for statement in statements {
+        assert_eq!(refused(&mut connection, statement).await, None, "{role}: {statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_sees_no_args_no_results_and_no_secrets() {
+    let db = TestDb::new().await;
+    let hidden = [
+        "select args from posthaste.job",
+        "select * from posthaste.job",
+        "select result from posthaste.attempt",
+        "select args from posthaste.jobs",
+        "select result from posthaste.jobs",
+        "select * from posthaste.dead_letter",
+        "select * from posthaste.dead_letters",
+        "select secret from posthaste.endpoint",
+        "select * from posthaste.api_key",
+        "insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt) values (1, 1, 'completed', 'callback', 1)",
+        "select posthaste.enqueue('k')",
+        "select posthaste.cancel(1)",
+    ];
+    assert_denied(&db, "gateway", &hidden).await;
+}
+
+#[tokio::test]
+async fn a_producer_enqueues_and_cancels_and_sees_nothing() {
+    let db = TestDb::new().await;
+    let enqueue = "select posthaste.cancel(posthaste.enqueue('k'))";
+    assert_allowed(&db, "producer", &[enqueue, "select * from posthaste.enqueue_many('[{\"kind\": \"k\"}]')"]).await;
+    let hidden = [
+        "select * from posthaste.jobs",
+        "select * from posthaste.job",
+        "select * from posthaste.endpoint",
+        "delete from posthaste.ready",
+    ];
+    assert_denied(&db, "producer", &hidden).await;
+}
+
+#[tokio::test]
+async fn a_reader_sees_jobs_and_changes_nothing() {
+    let db = TestDb::new().await;
+    let views =
+        ["jobs", "dead_letters", "queue_depth", "deliveries"].map(|view| format!("select * from posthaste.{view}"));
+    assert_allowed(&db, "reader", &views.each_ref().map(String::as_str)).await;
+    let denied = [
+        "select posthaste.enqueue('k')",
+        "select posthaste.cancel(1)",
+        "select * from posthaste.endpoint",
+        "delete from posthaste.dead_letter",
+    ];
+    assert_denied(&db, "reader", &denied).await;
+}
+
+#[tokio::test]
+async fn a_dispatcher_makes_no_jobs_no_endpoints_and_no_keys() {
+    let db = TestDb::new().await;
+    let denied = [
+        "select posthaste.enqueue('k')",
+        "insert into posthaste.job (job_id, lane_id, priority, max_attempts, args) values (1, 1, 1, 1, '{}')",
+        "update posthaste.endpoint set spec = '{}'",
+        "delete from posthaste.endpoint",
+        "select * from posthaste.api_key",
+        "select * from posthaste.source",
+        "drop table posthaste.ready",
+    ];
+    assert_denied(&db, "dispatcher", &denied).await;
+}
+
+#[tokio::test]
+async fn roles_that_an_administrator_made_later_get_their_grants_at_the_next_migrate() {
+    let db = TestDb::new().await;
+    let mut connection = db.connect(Role::General).await;
+    let revoke = "revoke all on all tables in schema posthaste from posthaste_reader";
+    sqlx::raw_sql(revoke).execute(&mut connection).await.unwrap();
+    assert_denied(&db, "reader", &["select * from posthaste.jobs"]).await;
+    assert_eq!(migrate::migrate(&mut connection).await.unwrap(), Vec::<i64>::new());
+    assert_allowed(&db, "reader", &["select * from posthaste.jobs"]).await;
+}
+
+#[tokio::test]
+async fn a_gateway_reads_what_it_needs_of_lanes_endpoints_and_sources() {
+    let db = TestDb::new().await;
+    let mut connection = connect_as(&db, "gateway").await;
+    lane::lanes(&mut connection).await.unwrap();
+    endpoint::specs(&mut connection).await.unwrap();
+    source::sources(&mut connection).await.unwrap();
+    migrate::check(&mut connection).await.unwrap();
+}
