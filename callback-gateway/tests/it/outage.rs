@@ -23,8 +23,8 @@ impl Way {
     /// Opens a way to the server of this URL, `postgres:///name?host=…&port=…&user=…`.
     fn to(url: &str) -> (Self, String) {
         let query = url.split_once('?').unwrap().1;
-        let part = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
-        let (host, port) = (part("host="), part("port="));
+        let option = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
+        let (host, port) = (option("host="), option("port="));
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{port}"))).unwrap();
         let ours = url.replace(&host, folder.path().to_str().unwrap());

@@ -70,7 +70,8 @@ fn is_our_own(real: &Path) -> bool {
         .into_iter()
         .filter_map(environment::variable_os);
     let ours = named.filter_map(|value| fs::canonicalize(value).ok()).any(|file| file == real);
-    let well_known = real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys" || name == "token.keys");
+    let well_known =
+        real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys" || name == "token.keys");
     ours || well_known
 }
 
