@@ -3,7 +3,7 @@
 //! A signal that finds its run without a wait is kept in the inbox, and then looks again; a suspension writes its waits, and
 //! then looks into the inbox. Whichever commits first, the other sees it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use posthaste_protocol::{action::Action, callback::Digest, job::State};
 use sqlx::{Connection, PgConnection};
@@ -24,7 +24,8 @@ const TURNS: usize = 3;
 pub struct Signal {
     /// The run that its token names.
     pub run: RunRef,
-    /// The wait that it is for; `None`: the first open callback wait, in the order given.
+    /// The wait that it is for; `None`: the first open callback wait, in the order given. Whoever takes webhooks has judged
+    /// them for this wait, by its expressions and its signature: here nobody does.
     pub wait: Option<String>,
     /// JSON text, at most 1 MiB; `None` for null.
     pub payload: Option<String>,
@@ -59,7 +60,7 @@ pub enum Signalled {
 /// what became of each, in order.
 pub async fn resume(connection: &mut PgConnection, signals: &[Signal]) -> Result<Vec<Signalled>, EngineError> {
     let mut answers: Vec<Option<Signalled>> = vec![None; signals.len()];
-    let mut state = State::Running;
+    let mut states = vec![State::Running; signals.len()];
     for _ in 0..TURNS {
         let open: Vec<usize> = (0..signals.len()).filter(|&n| answers[n].is_none()).collect();
         if open.is_empty() {
@@ -74,11 +75,11 @@ pub async fn resume(connection: &mut PgConnection, signals: &[Signal]) -> Result
         }
         let lost: Vec<usize> = early.into_iter().filter(|&n| answers[n].is_none()).collect();
         for (n, verdict, now) in verdicts(connection, signals, &lost).await? {
-            (answers[n], state) = (verdict, now);
+            (answers[n], states[n]) = (verdict, now);
         }
     }
-    let over = Signalled::Told(Told::LeaseSuperseded { state });
-    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| over.clone())).collect())
+    let over = |state| Signalled::Told(Told::LeaseSuperseded { state });
+    Ok(answers.into_iter().zip(states).map(|(answer, state)| answer.unwrap_or_else(|| over(state))).collect())
 }
 
 /// Gives these signals to those of their runs that are suspended.
@@ -93,12 +94,13 @@ async fn apply(
     jobs.dedup();
     let mut locked = lock(&mut tx, &jobs).await?;
     // A token of another run, or of a lost claim with the same number, is no key to this one.
-    let is_of = |run: RunRef| move |n: &&usize| signals[**n].run == run;
-    locked.retain(|run| open.iter().any(|n| is_of(run.held.run)(&n)));
-    let ours: Vec<usize> =
-        open.iter().copied().filter(|&n| locked.iter().any(|run| run.held.run == signals[n].run)).collect();
+    let held: HashMap<i64, RunRef> = locked.iter().map(|run| (run.held.run.job_id, run.held.run)).collect();
+    let is_held = |n: &usize| held.get(&signals[*n].run.job_id) == Some(&signals[*n].run);
+    let ours: Vec<usize> = open.iter().copied().filter(is_held).collect();
+    let named: HashSet<i64> = ours.iter().map(|&n| signals[n].run.job_id).collect();
+    locked.retain(|run| named.contains(&run.held.run.job_id));
     let came = ours.iter().map(|&n| signals[n].came()).collect();
-    let advanced = advance(&mut tx, &locked, came, Clock::Stopped).await?;
+    let advanced = advance(&mut tx, &locked, came, &[], Clock::Stopped).await?;
     tx.commit().await?;
     let answers = advanced.answers.into_iter().filter(|(signal, _)| signal.inbox.is_none());
     Ok(ours.into_iter().zip(answers).map(|(n, (_, answer))| (n, answer.map(signalled))).collect())

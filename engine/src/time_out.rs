@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use crate::{
     EngineError,
-    finalize::{EndedBy, RunEnd, finalize_any},
+    finalize::RunEnd,
     floor::Scan,
     lifecycle::{self, Outcome, Policy, wait::TimeOut},
     retry::RetryPolicy,
@@ -70,12 +70,11 @@ impl Sweep<'_> {
                 None => ends.extend(self.end(row)?),
             }
         }
-        let advanced = advance(&mut tx, &locked, Vec::new(), Clock::At(self.due)).await?;
-        let runs = if ends.is_empty() { 0 } else { finalize_any(&mut tx, &ends, EndedBy::Maintenance).await?.len() };
+        let advanced = advance(&mut tx, &locked, Vec::new(), &ends, Clock::At(self.due)).await?;
         over.retain(|job| !advanced.waiting.contains(job));
         sqlx::query(include_str!("sql/over.sql")).bind(&over).execute(&mut *tx).await?;
         tx.commit().await?;
-        Ok(TimedOut { runs, woken: advanced.woken, rows: rows.len() })
+        Ok(TimedOut { runs: advanced.others, woken: advanced.woken, rows: rows.len() })
     }
 
     /// The end of this run; `None` when it has ended, or its job is past its retention.

@@ -55,6 +55,8 @@ pub(crate) struct Advanced {
     pub answers: Vec<(Came, Option<Answer>)>,
     /// Runs that were woken, or cancelled instead.
     pub woken: usize,
+    /// Other runs that this ended.
+    pub others: usize,
     /// Jobs of runs that go on waiting.
     pub waiting: Vec<i64>,
 }
@@ -90,12 +92,12 @@ pub(crate) async fn look_at(
     }
     let mut tx = connection.begin().await?;
     let locked = lock(&mut tx, jobs).await?;
-    let advanced = advance(&mut tx, &locked, Vec::new(), Clock::At(None)).await?;
+    let advanced = advance(&mut tx, &locked, Vec::new(), &[], Clock::At(None)).await?;
     tx.commit().await?;
     Ok(advanced.answers)
 }
 
-/// Whether time and other jobs are looked at.
+/// Whether time and other jobs are looked at, which the sweeps do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Clock {
     /// The signals alone.
@@ -105,18 +107,15 @@ pub(crate) enum Clock {
 }
 
 /// Gives these runs what is in the inbox, then the signals, then what time and other jobs brought; wakes those for which
-/// that is enough.
+/// that is enough, and ends `others`.
 pub(crate) async fn advance(
     tx: &mut PgConnection,
     locked: &[Locked],
     signals: Vec<Came>,
+    others: &[RunEnd],
     clock: Clock,
 ) -> Result<Advanced, EngineError> {
     let mut advanced = Advanced::default();
-    if locked.is_empty() {
-        advanced.answers = signals.into_iter().map(|signal| (signal, None)).collect();
-        return Ok(advanced);
-    }
     let mut runs = load(tx, locked, clock).await?;
     let mut marks = Marks::default();
     let came = early(tx, locked).await?.into_iter().chain(signals);
@@ -129,9 +128,10 @@ pub(crate) async fn advance(
         }
     }
     marks.write(tx, &runs).await?;
-    let ended = wake(tx, locked, &runs).await?;
+    let ended = wake(tx, locked, &runs, others, clock).await?;
     let stays = |run: &Advancing| run.state.verdict() == Verdict::Stay;
-    advanced.woken = ended.len();
+    advanced.woken = runs.keys().filter(|job| ended.contains_key(job)).count();
+    advanced.others = ended.len() - advanced.woken;
     advanced.waiting = runs.iter().filter(|(_, run)| stays(run)).map(|(job, _)| *job).collect();
     stay(tx, &advanced.waiting, clock).await?;
     for (signal, answer) in &mut advanced.answers {
@@ -185,6 +185,9 @@ async fn load(tx: &mut PgConnection, locked: &[Locked], clock: Clock) -> Result<
         let run_lease = held.run.run_lease;
         runs.insert(held.run.job_id, Advancing { run_lease, state: Suspended::new(*need, Vec::new()), woken_by: None });
     }
+    if runs.is_empty() {
+        return Ok(runs);
+    }
     let (looks, due) = match clock {
         Clock::Stopped => (false, None),
         Clock::At(due) => (true, due),
@@ -225,6 +228,9 @@ fn read_wait(row: &PgRow) -> Result<Wait, EngineError> {
 
 /// What came early for these runs, or earlier runs of their jobs, oldest first.
 async fn early(tx: &mut PgConnection, locked: &[Locked]) -> Result<Vec<Came>, EngineError> {
+    if locked.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows = sqlx::query(include_str!("sql/early.sql"))
         .bind(locked.iter().map(|run| run.held.run.job_id).collect::<Vec<_>>())
         .fetch_all(tx)
@@ -242,27 +248,31 @@ async fn early(tx: &mut PgConnection, locked: &[Locked]) -> Result<Vec<Came>, En
     came.collect()
 }
 
-/// Ends those of these runs that have enough, and keeps what woke them. Returns the state of each job after.
+/// Ends those of these runs that have enough, and keeps what woke them; ends the others too. Returns the state after of each
+/// job whose run this ended.
 async fn wake(
     tx: &mut PgConnection,
     locked: &[Locked],
     runs: &HashMap<i64, Advancing>,
+    others: &[RunEnd],
+    clock: Clock,
 ) -> Result<HashMap<i64, State>, EngineError> {
-    let mut ended = HashMap::new();
-    let mut ends: [Vec<RunEnd>; 2] = Default::default();
+    // One statement, which takes all ends in one order.
+    let mut ends = others.to_vec();
     for Locked { held, resumes, .. } in locked {
         let Some(run) = runs.get(&held.run.job_id).filter(|run| run.state.verdict() != Verdict::Stay) else { continue };
         let callback = run.woken_by.map(|digest| CallbackMark { action: Action::Resume, digest });
-        let end = RunEnd { callback, ..held.end(suspended::wake(held.spent, *resumes), Some("responded")) };
-        ends[usize::from(callback.is_some())].push(end);
+        ends.push(RunEnd { callback, ..held.end(suspended::wake(held.spent, *resumes), Some("responded")) });
     }
-    for (ends, by) in ends.iter().zip([EndedBy::Maintenance, EndedBy::Callback]) {
-        if !ends.is_empty() {
-            for run in finalize_any(tx, ends, by).await? {
-                ended.insert(run.job_id, state_after(&run.outcome));
-            }
-        }
+    if ends.is_empty() {
+        return Ok(HashMap::new());
     }
+    let by = match clock {
+        Clock::Stopped => EndedBy::Callback,
+        Clock::At(_) => EndedBy::Maintenance,
+    };
+    let ended = finalize_any(tx, &ends, by).await?;
+    let ended: HashMap<i64, State> = ended.into_iter().map(|run| (run.job_id, state_after(&run.outcome))).collect();
     let mut woken: Vec<(i64, &Advancing)> = runs
         .iter()
         .filter(|(job, _)| ended.get(*job) == Some(&State::Available))
