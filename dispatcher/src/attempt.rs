@@ -142,13 +142,18 @@ fn request(
 /// The POST was dropped on request. What the run holds is held until the function's grace is over; a callback that
 /// comes before wins. A function that was never called has nothing to end.
 async fn cancelled(context: &Context, ending: &mut Ending, target: &Target, facts: &Facts) {
+    let reason = "cancelled while it was running";
     if facts.began.is_some() {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => {}
-            () = context.shutdown.hard().cancelled() => {}
+        let stops = tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => false,
+            () = context.shutdown.soft().cancelled() => true,
+        };
+        if stops && context.callbacks.is_some() {
+            // It waits out its grace without us: then the sweep of cancel requests ends it.
+            return ending.tell(Reading::Unknown(RunError::new("cancelled", reason)), facts);
         }
     }
-    ending.end(Outcome::Cancelled { reason: Some("cancelled while it was running".to_owned()) }, facts);
+    ending.end(Outcome::Cancelled { reason: Some(reason.to_owned()) }, facts);
 }
 
 /// The answer, or its absence, read by the table; and what it says about the endpoint.

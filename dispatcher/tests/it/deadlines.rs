@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     callbacks::callbacks,
-    fleet::{Running, scene, until, until_state},
+    fleet::{Running, metric, scene, until, until_state},
 };
 
 fn accepted(timeout: (&str, &str)) -> Answer {
@@ -35,8 +35,8 @@ async fn a_wait_without_a_callback_is_over_within_a_second_and_tried_again() {
         );
         assert_eq!(sql::text(&mut connection, &first).await, format!("{code} maintenance 202 t"));
     }
-    assert!((dispatcher.metric("posthaste_timed_out_total") - 2.0).abs() < 0.1);
-    dispatcher.stop().await;
+    let registry = dispatcher.stop().await;
+    assert!((metric(&registry, "posthaste_timed_out_total") - 2.0).abs() < 0.1);
 }
 
 #[tokio::test]
@@ -59,9 +59,9 @@ async fn every_dispatcher_looks_at_the_deadlines_and_each_run_times_out_once() {
     let fleet: Vec<Running> = (0..3).map(|_| Running::start_with(&db, 64, Some(callbacks()))).collect();
     sql::run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 500)").await;
     until(&mut connection, "select count(*) = 500 from posthaste.attempt where outcome = 'timed_out'").await;
-    let counted: f64 = fleet.iter().map(|dispatcher| dispatcher.metric("posthaste_timed_out_total")).sum();
+    let mut counted = 0.0;
     for dispatcher in fleet {
-        dispatcher.stop().await;
+        counted += metric(&dispatcher.stop().await, "posthaste_timed_out_total");
     }
     assert!((counted - 500.0).abs() < 0.1, "{counted} are counted");
     sql::assert_each_job_is_in_one_place(&mut connection).await;

@@ -53,19 +53,25 @@ impl Running {
         Self { shutdown, health, registry, task }
     }
 
-    /// Drains and stops it.
-    pub async fn stop(self) {
+    /// Drains and stops it. Returns its metrics, which count everything only now.
+    pub async fn stop(self) -> Registry {
         self.shutdown.begin();
         let ended = tokio::time::timeout(WAIT_LIMIT, self.task).await.expect("the dispatcher drains");
         ended.expect("no panic").expect("no error");
+        self.registry
     }
 
     /// The value of a metric without labels, or the sum over its labels.
     pub fn metric(&self, name: &str) -> f64 {
-        let text = self.registry.render();
-        let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        metric(&self.registry, name)
     }
+}
+
+/// The value of a metric without labels, or the sum over its labels.
+pub fn metric(registry: &Registry, name: &str) -> f64 {
+    let text = registry.render();
+    let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// Registers an endpoint at `url` for `kinds`, with these fields besides.

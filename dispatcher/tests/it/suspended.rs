@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     callbacks::{callbacks, wake},
-    fleet::{Running, scene, until, until_state},
+    fleet::{Running, metric, scene, until, until_state},
 };
 
 fn suspended(body: &serde_json::Value) -> Answer {
@@ -62,8 +62,8 @@ async fn a_timer_wakes_its_function_within_a_second() {
     assert_eq!(requests[1].json()["resume"]["name"], "nap");
     let napped = (requests[1].at - requests[0].at).as_millis();
     assert!((200..2_000).contains(&napped), "{napped} ms");
-    assert!(dispatcher.metric("posthaste_woken_total") > 0.9);
-    dispatcher.stop().await;
+    let registry = dispatcher.stop().await;
+    assert!(metric(&registry, "posthaste_woken_total") > 0.9);
 }
 
 #[tokio::test]
