@@ -56,6 +56,8 @@ pub struct AllTerms {
     by_endpoint: HashMap<String, Arc<Terms>>,
     senders: HashMap<String, Sender>,
     unknown: Arc<Terms>,
+    /// The database was read at least once: a source that is not here does not exist.
+    pub is_read: bool,
 }
 
 impl AllTerms {
@@ -87,7 +89,7 @@ impl AllTerms {
             Some((lane.lane_id, Arc::clone(by_endpoint.get(name)?)))
         };
         let by_lane = lanes.iter().filter_map(of).collect();
-        Self { by_lane, by_endpoint, ..Self::default() }
+        Self { by_lane, by_endpoint, is_read: true, ..Self::default() }
     }
 }
 
