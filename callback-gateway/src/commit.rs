@@ -45,7 +45,8 @@ impl Committed {
     /// Runs a verb for all callbacks that want it, whose places in the batch these are, or for halves of them when one is at
     /// fault.
     async fn divided(&mut self, connection: &mut PgConnection, places: Vec<usize>, verb: &Verb, terms: &AllTerms) {
-        let mut parts: Vec<Range<usize>> = if places.is_empty() { Vec::new() } else { vec![0..places.len()] };
+        let whole = Some(0..places.len()).filter(|whole| !whole.is_empty());
+        let mut parts: Vec<Range<usize>> = whole.into_iter().collect();
         while let Some(part) = parts.pop() {
             if self.broken {
                 self.refuse(&places[part], Refusal::database_unavailable);

@@ -11,6 +11,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, interval},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
 
@@ -28,9 +29,9 @@ pub struct DeliveryLog {
 
 impl DeliveryLog {
     /// Starts the writer, which ends with the soft stop, after it has written what was logged till then.
-    pub fn start(session: Session, metrics: &Arc<Metrics>, shutdown: Shutdown) -> Self {
+    pub fn start(session: Session, metrics: &Arc<Metrics>, tasks: &TaskTracker, shutdown: Shutdown) -> Self {
         let (sender, receiver) = mpsc::channel(PER_SECOND);
-        tokio::spawn(run(session, receiver, shutdown));
+        tasks.spawn(run(session, receiver, shutdown));
         Self { sender, metrics: Arc::clone(metrics) }
     }
 

@@ -17,6 +17,7 @@ use posthaste_service::{
 };
 use secrecy::ExposeSecret as _;
 use tokio::time::{Duration, sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     deliveries::DeliveryLog,
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub(crate) commits: GroupCommit,
     pub(crate) deliveries: DeliveryLog,
     pub(crate) metrics: Arc<Metrics>,
+    /// What runs beside the requests, and is waited for at the end: a statement that is cut off is an error in Postgres' log.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Gateway {
@@ -57,6 +60,7 @@ impl Gateway {
     ) -> Result<Arc<Self>, EngineError> {
         let database_url = settings.database_url.expose_secret();
         let metrics = Arc::new(Metrics::new(registry));
+        let tasks = TaskTracker::new();
         let all_terms = Arc::new(ArcSwap::from_pointee(AllTerms::default()));
         let gateway = Arc::new(Self {
             ring: Arc::clone(&settings.ring),
@@ -65,15 +69,21 @@ impl Gateway {
             filters: FilterCache::new(FILTERS),
             limits: Limits::new(),
             commits: GroupCommit::start(database_url, &all_terms, &metrics)?,
-            deliveries: DeliveryLog::start(Session::new(database_url, Role::General)?, &metrics, shutdown.clone()),
+            deliveries: DeliveryLog::start(
+                Session::new(database_url, Role::General)?,
+                &metrics,
+                &tasks,
+                shutdown.clone(),
+            ),
             metrics,
+            tasks,
         });
         health.require(POSTGRES_CONNECTED);
         health.require(SCHEMA_COMPATIBLE);
         let watched = Session::new(database_url, Role::General)?;
-        tokio::spawn(watch_health(watched, health.clone(), shutdown.clone()));
+        gateway.tasks.spawn(watch_health(watched, health.clone(), shutdown.clone()));
         let reader = Session::new(database_url, Role::General)?;
-        tokio::spawn(terms::run(
+        gateway.tasks.spawn(terms::run(
             all_terms,
             settings.seal_keys.clone(),
             reader,
@@ -81,7 +91,7 @@ impl Gateway {
             shutdown.clone(),
         ));
         let judged = Session::new(database_url, Role::Settle)?;
-        tokio::spawn(later::run(Arc::clone(&gateway), judged, shutdown.clone()));
+        gateway.tasks.spawn(later::run(Arc::clone(&gateway), judged, shutdown.clone()));
         Ok(gateway)
     }
 }

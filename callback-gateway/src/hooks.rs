@@ -70,7 +70,8 @@ pub async fn source(
     let (head, body) = request.into_parts();
     let terms = gateway.terms.load_full();
     let Some(sender) = terms.sender(name) else {
-        return Err(Refusal::new(Code::SourceNotFound, "there is no source of this name"));
+        let unknown = || Refusal::new(Code::SourceNotFound, "there is no source of this name");
+        return Err(if terms.is_read { unknown() } else { Refusal::database_unavailable() });
     };
     body::check_type(&head.headers, false)?;
     let body = body::read(body).await?;

@@ -77,17 +77,17 @@ fn network(address: IpAddr) -> [u8; 8] {
 mod tests {
     use super::*;
 
-    fn peer(text: &str) -> Option<SocketAddr> {
-        Some(SocketAddr::new(text.parse().unwrap(), 9))
+    fn admits(limits: &Limits, peer: &str) -> bool {
+        limits.admits_bad_token(Some(SocketAddr::new(peer.parse().unwrap(), 9)))
     }
 
     #[test]
     fn one_peer_s_bad_tokens_are_limited_and_another_s_are_not() {
         let limits = Limits::new();
-        let admitted = (0..200).filter(|_| limits.admits_bad_token(peer("192.0.2.1"))).count();
+        let admitted = (0..200).filter(|_| admits(&limits, "192.0.2.1")).count();
         assert!((100..150).contains(&admitted), "{admitted}");
         // Each of the others shares its bucket only once in thousands.
-        let others = (2..22).filter(|n| limits.admits_bad_token(peer(&format!("192.0.2.{n}")))).count();
+        let others = (2..22).filter(|n| admits(&limits, &format!("192.0.2.{n}"))).count();
         assert!(others >= 18, "{others}");
     }
 

@@ -6,6 +6,7 @@ use posthaste_protocol::{
     job::JobRef,
     problem::{self, Code, FieldError, Problem},
 };
+use serde::Serialize;
 
 use crate::answer::seal;
 
@@ -14,6 +15,17 @@ use crate::answer::seal;
 pub struct Refusal {
     // Boxed: a problem is large, and results carry this everywhere.
     problem: Box<Problem>,
+    /// The number that the stored steps have, for a checkpoint that came too late.
+    seq: Option<u32>,
+}
+
+/// A problem as it is written here.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u32>,
 }
 
 impl Refusal {
@@ -66,7 +78,7 @@ impl Refusal {
     /// 409: other steps were stored since, under this number.
     pub fn late_checkpoint(seq: u32) -> Self {
         let detail = format!("other steps were stored meanwhile: name seq {seq}");
-        Self::from(Problem { seq: Some(seq), ..Problem::new(Code::Conflict, detail) })
+        Self { seq: Some(seq), ..Self::new(Code::Conflict, detail) }
     }
 
     /// Whether the same request may be taken in a moment.
@@ -82,7 +94,7 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem) }
+        Self { problem: Box::new(problem), seq: None }
     }
 }
 
@@ -95,7 +107,7 @@ impl From<Refusal> for Problem {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let body = serde_json::to_vec(&Written { problem: &self.problem, seq: self.seq }).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));

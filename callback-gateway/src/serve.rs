@@ -23,5 +23,10 @@ pub async fn serve_on(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Sh
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "the callback gateway listens");
     }
-    http_server::serve(listener, router(gateway), LIMITS, shutdown).await;
+    http_server::serve(listener, router(Arc::clone(&gateway)), LIMITS, shutdown.clone()).await;
+    gateway.tasks.close();
+    tokio::select! {
+        () = gateway.tasks.wait() => {}
+        () = shutdown.hard().cancelled() => {}
+    }
 }

@@ -56,6 +56,8 @@ pub struct AllTerms {
     by_endpoint: HashMap<String, Arc<Terms>>,
     senders: HashMap<String, Sender>,
     unknown: Arc<Terms>,
+    /// The database was read at least once: a source that is not here does not exist.
+    pub is_read: bool,
 }
 
 impl AllTerms {
@@ -87,7 +89,7 @@ impl AllTerms {
             Some((lane.lane_id, Arc::clone(by_endpoint.get(name)?)))
         };
         let by_lane = lanes.iter().filter_map(of).collect();
-        Self { by_lane, by_endpoint, ..Self::default() }
+        Self { by_lane, by_endpoint, is_read: true, ..Self::default() }
     }
 }
 
@@ -139,8 +141,11 @@ pub async fn run(
             Ok(all) => terms.store(Arc::new(all)),
             Err(error) => tracing::warn!(%error, "the endpoints cannot be read now; going on with the last ones"),
         }
+        if hints.is_none() {
+            hints = listen(listen_url.expose_secret(), &["posthaste_config"]).await.ok();
+        }
         tokio::select! {
-            () = changed(&mut hints, &listen_url) => {}
+            () = changed(&mut hints) => {}
             () = tokio::time::sleep(EVERY) => {}
             () = shutdown.soft().cancelled() => return,
         }
@@ -148,10 +153,7 @@ pub async fn run(
 }
 
 /// Returns when a change was announced, or may have been. Without a connection it waits for ever: polling goes on.
-async fn changed(hints: &mut Option<Hints>, listen_url: &SecretString) {
-    if hints.is_none() {
-        *hints = listen(listen_url.expose_secret(), &["posthaste_config"]).await.ok();
-    }
+async fn changed(hints: &mut Option<Hints>) {
     match hints {
         Some(listening) => {
             if listening.next().await.is_err() {

@@ -191,7 +191,7 @@ impl Done {
                 let state = if waits { State::Waiting } else { State::Running };
                 Ok(CallbackAnswer::applied(job_is(state)).with_cancel_requested(cancel_requested))
             }
-            Self::Checkpointed(checkpointed) => checkpoint_answer(checkpointed, job),
+            Self::Checkpointed(checkpointed) => checkpoint_answer(&checkpointed, job),
             Self::Signalled(signalled) => signal_answer(&signalled, job),
             // Nobody who calls back by token asks for these.
             Self::Found(_) | Self::RunOf(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
@@ -206,8 +206,8 @@ impl Done {
     }
 }
 
-fn checkpoint_answer(checkpointed: Checkpointed, job: JobId) -> Result<CallbackAnswer, Refusal> {
-    match checkpointed {
+fn checkpoint_answer(checkpointed: &Checkpointed, job: JobId) -> Result<CallbackAnswer, Refusal> {
+    match *checkpointed {
         Checkpointed::Kept { seq, waits, cancel_requested } => {
             let state = if waits { State::Waiting } else { State::Running };
             let applied = CallbackAnswer::applied(JobRef { id: job, state });

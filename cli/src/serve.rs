@@ -13,6 +13,7 @@ use crate::{dispatcher, egress, process, roles::Roles};
 
 /// Settings of all three.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     process: process::Options,

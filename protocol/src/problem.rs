@@ -150,9 +150,6 @@ pub struct Problem {
     /// The job that a 409 is about, as it now is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobRef>,
-    /// The number that the stored steps have, for a checkpoint that came too late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seq: Option<u32>,
 }
 
 impl Problem {
@@ -166,7 +163,6 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             job: None,
-            seq: None,
         }
     }
 

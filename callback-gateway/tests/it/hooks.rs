@@ -45,7 +45,7 @@ impl Rig {
         posthaste_engine::source::put(&mut self.connection, &name, &spec, secrets).await.unwrap();
         let path = format!("/v1/sources/{name}");
         until("the gateway has read the configuration", async || {
-            exchange(self.gateway.address, &post(&path, &[], b"{}")).await.status != 404
+            exchange(self.gateway.address, &post(&path, &[], b"{}")).await.status == 401
         })
         .await;
     }

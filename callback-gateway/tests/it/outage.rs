@@ -11,7 +11,10 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-use crate::rig::{Rig, Served, until};
+use crate::{
+    client::{exchange, post},
+    rig::{Rig, Served, until},
+};
 
 /// A socket that leads to the Postgres of the tests, while the way is open.
 struct Way {
@@ -23,8 +26,8 @@ impl Way {
     /// Opens a way to the server of this URL, `postgres:///name?host=…&port=…&user=…`.
     fn to(url: &str) -> (Self, String) {
         let query = url.split_once('?').unwrap().1;
-        let part = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
-        let (host, port) = (part("host="), part("port="));
+        let option = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
+        let (host, port) = (option("host="), option("port="));
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{port}"))).unwrap();
         let ours = url.replace(&host, folder.path().to_str().unwrap());
@@ -80,4 +83,11 @@ async fn without_postgres_it_is_503_and_afterwards_all_is_well() {
     let answer = rig.call(&two, "complete", r#"{"result": 2}"#).await;
     assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "completed"));
     until("it is ready again", async || rig.gateway.is_ready()).await;
+}
+
+#[tokio::test]
+async fn before_the_sources_are_read_nobody_is_told_that_there_is_none() {
+    let gateway = Served::start("postgres://nobody@127.0.0.1:1/nothing").await;
+    let answer = exchange(gateway.address, &post("/v1/sources/gh", &[], b"{}")).await;
+    assert_eq!((answer.status, answer.word()), (503, "database_unavailable"));
 }

@@ -23,24 +23,26 @@ pub fn secret_file() -> &'static str {
 
 /// GitHub's header.
 pub fn github(body: &[u8]) -> String {
-    format!("x-hub-signature-256: sha256={}", hex(&[body]))
+    format!("x-hub-signature-256: sha256={}", tag(&[body]))
 }
 
 /// Stripe's header.
 pub fn stripe(body: &[u8]) -> String {
     let now = clock::unix_now().to_string();
-    format!("stripe-signature: t={now},v1={}", hex(&[now.as_bytes(), b".", body]))
+    format!("stripe-signature: t={now},v1={}", tag(&[now.as_bytes(), b".", body]))
 }
 
 /// Slack's headers.
 pub fn slack(body: &[u8]) -> [String; 2] {
     let now = clock::unix_now().to_string();
-    let signature = hex(&[b"v0:", now.as_bytes(), b":", body]);
+    let signature = tag(&[b"v0:", now.as_bytes(), b":", body]);
     [format!("x-slack-request-timestamp: {now}"), format!("x-slack-signature: v0={signature}")]
 }
 
-fn hex(parts: &[&[u8]]) -> String {
+fn tag(parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    for part in parts {
+        mac.update(part);
+    }
+    hex::encode(mac.finalize().into_bytes())
 }
