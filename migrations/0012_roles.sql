@@ -67,7 +67,7 @@ begin
     'update (paused_at, paused_reason, version, updated_at) on posthaste.endpoint',
     'execute on function posthaste.ensure_ranges, posthaste.drop_range_v1, posthaste.expire_v1, posthaste.grant_cancels_v1,
        posthaste.end_run, posthaste.take_unstarted, posthaste.has_ended, posthaste.running_run, posthaste.finalize_v3,
-       posthaste.meet_v1']);
+       posthaste.meet_v1, posthaste.wake']);
   if exists (select from pg_roles where rolname = 'posthaste_dispatcher') then
     revoke select on posthaste.api_key, posthaste.source from posthaste_dispatcher;
   end if;

@@ -60,11 +60,6 @@ impl Running {
         ended.expect("no panic").expect("no error");
         self.registry
     }
-
-    /// The value of a metric without labels, or the sum over its labels.
-    pub fn metric(&self, name: &str) -> f64 {
-        metric(&self.registry, name)
-    }
 }
 
 /// The value of a metric without labels, or the sum over its labels.

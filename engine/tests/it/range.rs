@@ -2,7 +2,7 @@
 
 use posthaste_engine::{range::drop_range, session::Role, sweep::Retention};
 use posthaste_tests::{TestDb, sql};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 /// A database whose first range is used up by two jobs that ended long ago.
 async fn used_up() -> (TestDb, PgConnection) {
@@ -66,4 +66,15 @@ async fn a_drop_that_was_cut_short_anywhere_is_finished_by_the_next_one() {
         assert_eq!((dropped, tables(&mut connection).await), (Some(0), 0), "after {done} steps");
         assert_eq!(sql::count(&mut connection, "job_range where lower_id = 0").await, 0);
     }
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_owns_no_table_drops_a_range_that_is_over_and_no_other() {
+    let (db, mut connection) = used_up().await;
+    let mut dispatcher = PgConnection::connect(&db.url_as("dispatcher")).await.unwrap();
+    sql::run(&mut connection, "update posthaste.attempt set finished_at = now() where job_id = 2").await;
+    assert_eq!(drop_range(&mut dispatcher, &Retention::default()).await.unwrap(), None);
+    sql::run(&mut connection, "update posthaste.attempt set finished_at = now() - interval '80 hours'").await;
+    assert_eq!(drop_range(&mut dispatcher, &Retention::default()).await.unwrap(), Some(0));
+    assert_eq!((tables(&mut connection).await, sql::count(&mut connection, "job").await), (0, 0));
 }
