@@ -67,7 +67,7 @@ begin
     'update (paused_at, paused_reason, version, updated_at) on posthaste.endpoint',
     'execute on function posthaste.ensure_ranges, posthaste.drop_range_v1, posthaste.expire_v1, posthaste.grant_cancels_v1,
        posthaste.end_run, posthaste.take_unstarted, posthaste.has_ended, posthaste.running_run, posthaste.finalize_v3,
-       posthaste.meet_v1, posthaste.wake']);
+       posthaste.end_held_v1, posthaste.meet_v1, posthaste.wake']);
   if exists (select from pg_roles where rolname = 'posthaste_dispatcher') then
     revoke select on posthaste.api_key, posthaste.source from posthaste_dispatcher;
   end if;
@@ -83,9 +83,9 @@ begin
     'select on posthaste.schema_migration',
     'update (expires_at) on posthaste.lease', -- to lock it, as a park must
     'select, insert, update, delete on posthaste.waiting, posthaste.inbox, posthaste.delivery',
-    'select, update, delete on posthaste.wait',
+    'select, delete on posthaste.wait',
     'select, insert, update on posthaste.continuation, posthaste.progress',
-    'execute on function posthaste.finalize_v3, posthaste.meet_v1, posthaste.running_run']);
+    'execute on function posthaste.end_held_v1, posthaste.meet_v1, posthaste.running_run']);
 
   -- Everything that an administrator does through the command line and the API, except sending.
   perform posthaste.grant_to('operator', array[
@@ -98,11 +98,21 @@ begin
     'execute on all functions in schema posthaste']);
 end $$;
 
--- What ends a run reads the job that it buries: whoever may end runs need not see jobs.
-alter function posthaste.finalize_v3(
+-- Ends runs that leases or waits hold, as callbacks and time-outs do: what finalize_v3 does, with a key to each run. What ends a
+-- run reads the job that it buries; whoever may end runs so need not see jobs.
+create function posthaste.end_held_v1(
   bigint[], bigint[], bigint[], uuid[], text[], text[], smallint[], bigint[], integer[], integer[], smallint[], text[], text[], text[],
-  bigint[], bigint[], text[], bigint[], integer[], smallint[], smallint[], smallint[], timestamptz[], text, bigint[], text[], bytea[])
-  security definer set search_path = pg_catalog, posthaste, pg_temp;
+  bigint[], bigint[], text[], bigint[], integer[], smallint[], smallint[], smallint[], timestamptz[], text, bigint[], text[], bytea[]
+) returns table (job_id bigint, run_lease bigint, notified bigint, outcome text)
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+begin
+  if array_position($3, null) is not null or $24 not in ('callback', 'maintenance') or cardinality($25) > 0 then
+    raise exception using errcode = '42501', message = 'only runs that a lease or a wait holds can be ended so';
+  end if;
+  return query select * from posthaste.finalize_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21, $22, $23, $24, $25, $26, $27);
+end $$;
 
 -- Marks waits as met, or as timed out: jobs, runs, numbers, whether they timed out, digests, payloads. The payload of a wait for
 -- jobs is those of its jobs that have ended; results past 1 MiB together are left out. Whoever meets a wait need not see jobs.

@@ -26,6 +26,8 @@ enum Command {
     Bare { url: String, count: u64 },
     /// The dispatcher, while `posthaste` is not built (a party)
     Dispatcher(role::dispatcher::Options),
+    /// Forged callbacks (a party)
+    Flood { port: u16, seconds: u64, connections: u64, rate: u64 },
     /// A producer (a party)
     #[command(subcommand)]
     Producer(role::producer::Command),
@@ -60,6 +62,9 @@ fn main() -> anyhow::Result<()> {
             Command::Bare { url, count } => role::bare::run(&url, count).await,
             Command::Dispatcher(options) => role::dispatcher::run(options).await,
             Command::Producer(command) => role::producer::run(command).await,
+            Command::Flood { port, seconds, connections, rate } => {
+                role::flood::run(port, seconds, connections, rate).await
+            }
             Command::Rest(command) => role::rest::run(command).await,
             Command::Guard { .. } => Ok(()),
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    figure::{drain, enqueue, horizon, latency, peer, process, rest},
+    figure::{callback, drain, enqueue, flood, horizon, latency, peer, process, rest},
     lab::{machine, rig::Rig},
     output,
     report::{self, Findings},
@@ -55,6 +55,7 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     for repetition in 1..=repetitions {
         output::progress(&format!("repetition {repetition} of {repetitions}, {} s", began.elapsed().as_secs()));
         drains(&options, &mut rig, &mut findings).await;
+        callbacks(&options, &mut rig, &mut findings).await;
         latencies(&options, &mut rig, &mut findings).await;
         others(&options, &mut rig, &mut findings).await;
     }
@@ -110,6 +111,20 @@ async fn drains(options: &Options, rig: &mut Rig, found: &mut Findings) {
     keep(&mut found.four, errors, "drain, four dispatchers", drain::ours(rig, "bench", count, 4)).await;
 }
 
+/// T4, and T3 with callbacks.
+async fn callbacks(options: &Options, rig: &mut Rig, found: &mut Findings) {
+    if !["T3", "T4"].iter().any(|id| options.wants(id)) {
+        return;
+    }
+    let errors = &mut found.errors;
+    keep(&mut found.bare_beside, errors, "bare loop, beside", drain::bare(rig, 50_000)).await;
+    let count = if rig.quick { 20_000 } else { 50_000 };
+    keep(&mut found.called_back, errors, "drain with callbacks", callback::ours(rig, count)).await;
+    if peer::program().is_some() {
+        keep(&mut found.awa_async, errors, "Awa, async", callback::awa(rig, if rig.quick { 500 } else { 1_000 })).await;
+    }
+}
+
 /// T5 and T6.
 async fn latencies(options: &Options, rig: &mut Rig, found: &mut Findings) {
     let (seconds, errors) = (if rig.quick { 8 } else { 20 }, &mut found.errors);
@@ -139,6 +154,9 @@ async fn others(options: &Options, rig: &mut Rig, found: &mut Findings) {
     }
     if options.wants("T11") {
         keep(&mut found.memory, errors, "memory at 512", process::memory(rig, 512)).await;
+    }
+    if options.wants("T11") || options.wants("flood") {
+        keep(&mut found.flooded, errors, "flood of forged tokens", flood::flood(rig)).await;
     }
     if options.wants("T12") {
         keep(&mut found.start, errors, "start", process::start(rig)).await;

@@ -28,21 +28,33 @@ use crate::{
 const BATCH_MAX: usize = 500;
 /// The most suspensions of one transaction: each has steps, and some dozens of waits.
 const SUSPEND_MAX: usize = 50;
-/// How long a small batch waits for company while others are in flight; and how long while company keeps coming.
-const LINGER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
-/// So many ends within the first wait, and more are coming.
-const COMPANY: usize = 16;
 /// A batch of so many runs waits for no more.
 const BATCH_GOOD: usize = 128;
 /// How long a batch waits when Postgres is away, and a run that Postgres refuses before it is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a small batch waits for company while others are in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// It looks for company so often, by the clock: waking for each run costs more than writing it.
+    look: Duration,
+    /// It waits no longer, whoever comes.
+    most: Duration,
+    /// With fewer at the first look, it waits no longer.
+    company: usize,
+}
+
+/// Of ends and suspensions.
+pub const PROMPT: Pace = Pace { look: Duration::from_millis(1), most: Duration::from_millis(4), company: 16 };
+/// Of parks: a callback that comes first makes its park a mere look.
+pub const PATIENT: Pace = Pace { look: Duration::from_millis(4), most: Duration::from_millis(16), company: 0 };
+
 /// What the completers share; each takes a batch in turn while the others write theirs.
 pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Told>>>;
 
 /// Writes what is told until every flight has told its own. False: the hard stop came first, and some are not written.
-pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> bool {
-    let mut completer = Completer { context, aside: Vec::new() };
+pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox, pace: Pace) -> bool {
+    let mut completer = Completer { context, pace, aside: Vec::new() };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
@@ -55,6 +67,7 @@ pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox) -> b
 
 struct Completer {
     context: Arc<Context>,
+    pace: Pace,
     /// Runs that Postgres refused one by one; each waits by itself.
     aside: Vec<Told>,
 }
@@ -77,14 +90,14 @@ impl Completer {
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
             () = std::future::ready(()), if closing && !leftover => return false,
         }
-        let began = Instant::now();
-        while batch.len() < BATCH_GOOD && self.context.permits.in_flight() > batch.len() + 8 {
+        let (began, Pace { look, most, company }) = (Instant::now(), self.pace);
+        let permits = &self.context.permits;
+        while batch.len() < BATCH_GOOD && permits.in_flight() > batch.len() + 8 && permits.free() >= batch.len() {
             let waited = began.elapsed();
-            if waited >= LINGER.1 || waited >= LINGER.0 && batch.len() < COMPANY {
+            if waited >= most || waited >= look && batch.len() < company {
                 break;
             }
-            // By the clock, not by the end: waking for each costs more than writing it.
-            tokio::time::sleep(LINGER.0).await;
+            tokio::time::sleep(look).await;
             let room = BATCH_MAX - batch.len();
             if !told.is_empty() {
                 told.recv_many(batch, room).await;

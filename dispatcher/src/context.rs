@@ -54,6 +54,8 @@ pub struct Context {
     pub leases: Leases,
     /// Runs that have ended, or that wait, on their way to the completer.
     pub told: mpsc::UnboundedSender<Told>,
+    /// What becomes of runs whose functions will call back.
+    pub parks: mpsc::UnboundedSender<Told>,
     /// Endpoints to pause, because five jobs were told 410.
     pub retire: mpsc::UnboundedSender<String>,
     /// Runs in flight that can be cancelled, by job.

@@ -101,7 +101,9 @@ impl Ending {
     fn send(&self, run: &ClaimedRun, word: Word, facts: &Facts, permit: Permit) {
         self.context.flights().remove(&run.job_id);
         // The completer outlives every flight; should it be gone, the lease is rescued.
-        if self.context.told.send(Told { word, began: facts.began, permit }).is_err() {
+        let (told, parks) = (&self.context.told, &self.context.parks);
+        let inbox = if matches!(word, Word::Park(_)) { parks } else { told };
+        if inbox.send(Told { word, began: facts.began, permit }).is_err() {
             warn!(job.id = run.job_id, "the completer is gone; the run will be rescued");
         }
     }

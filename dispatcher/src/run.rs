@@ -64,6 +64,7 @@ pub struct Settings {
 /// The ends of the channels that the loops read.
 struct Inboxes {
     told: completer::Inbox,
+    parks: completer::Inbox,
     retire: mpsc::UnboundedReceiver<String>,
 }
 
@@ -84,8 +85,10 @@ pub async fn run(
     let beating = tokio::spawn(beat::run(Arc::clone(&context), beat_session));
     let mut completing = JoinSet::new();
     for _ in 0..COMPLETERS {
-        completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, Arc::clone(&inboxes.told)));
+        let inbox = Arc::clone(&inboxes.told);
+        completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, inbox, completer::PROMPT));
     }
+    completing.spawn(completer::run(Arc::clone(&context), session(Role::Settle)?, inboxes.parks, completer::PATIENT));
     let helpers = [
         tokio::spawn(configurer::run(Arc::clone(&context), configuration, inboxes.retire)),
         tokio::spawn(promoter::run(Arc::clone(&context), session(Role::Settle)?)),
@@ -141,6 +144,7 @@ async fn begin(
     let (dispatcher_id, installation) =
         session.call(async |c| fleet::register(c, &host, env!("CARGO_PKG_VERSION")).await).await?;
     let (told, told_inbox) = mpsc::unbounded_channel();
+    let (parks, parks_inbox) = mpsc::unbounded_channel();
     let (retire, retire_inbox) = mpsc::unbounded_channel();
     let context = Context {
         dispatcher_id,
@@ -154,6 +158,7 @@ async fn begin(
         routes: ArcSwap::from_pointee(Routes::default()),
         leases: Leases::new(dispatcher_id),
         told,
+        parks,
         retire,
         flights: std::sync::Mutex::default(),
         wake: Notify::new(),
@@ -168,7 +173,12 @@ async fn begin(
         started: Instant::now(),
         beat_ms: 0.into(),
     };
-    Ok((Arc::new(context), Inboxes { told: Arc::new(Mutex::new(told_inbox)), retire: retire_inbox }))
+    let inboxes = Inboxes {
+        told: Arc::new(Mutex::new(told_inbox)),
+        parks: Arc::new(Mutex::new(parks_inbox)),
+        retire: retire_inbox,
+    };
+    Ok((Arc::new(context), inboxes))
 }
 
 /// Everything has ended: writes the last ends, gives back what was claimed and not sent, and leaves the fleet.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     EngineError,
     claim::Lease,
+    cut::without,
     floor::Scan,
     lifecycle::{Next, Transition},
 };
@@ -99,30 +100,17 @@ pub enum Settled {
     Refused,
 }
 
-/// The statement for runs that a lease or a wait holds. It has what [`FUNCTION`] runs.
+/// The statement for runs that a lease or a wait holds. It is what [`HELD`] runs.
 const ANY: &str = include_str!("sql/finalize.sql");
 
-/// The same as a function that runs as its owner: whoever ends runs for others, such as a gateway, need not be allowed to see
-/// their jobs.
-const FUNCTION: &str =
-    "select * from posthaste.finalize_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+/// The same as a function that runs as its owner, for callbacks and time-outs: whoever ends runs for others, such as a
+/// gateway, need not be allowed to see their jobs. It ends only what a lease or a wait holds.
+const HELD: &str = "select * from posthaste.end_held_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
   $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)";
 
 /// The same text for runs that leases hold: it asks and writes nothing of waits. The row in `waiting` of such a run, which
 /// its heartbeat may have parked, is hidden by the end and goes with its deadline.
-static LEASED: LazyLock<String> = LazyLock::new(|| {
-    let mut waits = false;
-    let mut leased = String::with_capacity(ANY.len());
-    for line in ANY.lines() {
-        match line.trim_start() {
-            "-- <waits>" => waits = true,
-            "-- </waits>" => waits = false,
-            _ if waits => {}
-            _ => leased.extend([line, "\n"]),
-        }
-    }
-    leased
-});
+static LEASED: LazyLock<String> = LazyLock::new(|| without(ANY, "waits"));
 
 /// The same text without `on conflict do nothing`, a quarter cheaper and 48 bytes of WAL a run less: the loser of a race
 /// fails with its whole batch, which then goes through [`LEASED`].
@@ -156,7 +144,8 @@ pub(crate) async fn finalize_any<E: Borrow<RunEnd>>(
 ) -> Result<Vec<Ended>, EngineError> {
     let Columns { run, follow } = Columns::of(ends);
     let (actions, digests) = (run.actions.clone(), run.digests.clone());
-    let rows = bind(FUNCTION, &run, &follow, by, &[]).bind(actions).bind(digests).fetch_all(connection).await?;
+    let text = if matches!(by, EndedBy::Callback | EndedBy::Maintenance) { HELD } else { ANY };
+    let rows = bind(text, &run, &follow, by, &[]).bind(actions).bind(digests).fetch_all(connection).await?;
     let ended = |row: &PgRow| {
         Ok(Ended { job_id: row.try_get(0)?, run_lease: row.try_get(1)?, outcome: row.try_get("outcome")? })
     };

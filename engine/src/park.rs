@@ -1,12 +1,16 @@
 //! Park: runs whose function answered 202, or gave a sign of life, wait for a callback without a dispatcher.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use crate::{EngineError, finalize::small, held::HeldRun, lifecycle::wait::WaitTimes, sweep::millis};
+use crate::{EngineError, cut::without, finalize::small, held::HeldRun, lifecycle::wait::WaitTimes, sweep::millis};
+
+const PARK: &str = include_str!("sql/park.sql");
+/// The same text for who has no leases to delete, such as a gateway, which may not.
+static UNDRAINED: LazyLock<String> = LazyLock::new(|| without(PARK, "drained"));
 
 /// One run to park.
 #[derive(Debug, Clone)]
@@ -63,7 +67,8 @@ async fn execute(
     drained: &[i64],
 ) -> Result<HashMap<i64, Parked>, EngineError> {
     let columns = Columns::of(parks);
-    let rows = sqlx::query(include_str!("sql/park.sql"))
+    let text = if drained.is_empty() { UNDRAINED.as_str() } else { PARK };
+    let mut query = sqlx::query(text)
         .bind(columns.job_ids)
         .bind(columns.run_leases)
         .bind(columns.lease_ids)
@@ -80,10 +85,11 @@ async fn execute(
         .bind(columns.http_statuses)
         .bind(columns.ages_us)
         .bind(columns.headers_us)
-        .bind(columns.bodies_us)
-        .bind(drained)
-        .fetch_all(connection)
-        .await?;
+        .bind(columns.bodies_us);
+    if !drained.is_empty() {
+        query = query.bind(drained);
+    }
+    let rows = query.fetch_all(connection).await?;
     let told = rows.iter().map(|row| {
         let deadline: Option<DateTime<Utc>> = row.try_get("deadline_at")?;
         let parked = match deadline {

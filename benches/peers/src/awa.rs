@@ -1,5 +1,7 @@
-//! Awa's HTTP worker in sync mode, as a party of the benchmark: fills its queue, says `filled`, waits for a line on
-//! stdin, then works until stdin closes.
+//! Awa's HTTP worker as a party of the benchmark, in sync mode or, with a callback receiver, in async mode: fills its queue,
+//! says `filled`, waits for a line on stdin, then works until stdin closes.
+
+mod callback;
 
 use std::{
     io::{BufRead as _, Read as _, Write as _},
@@ -35,22 +37,23 @@ impl BenchTask {
     }
 }
 
-/// `bench-awa <database url> <endpoint url> default|tuned <jobs>`
+/// `bench-awa <database url> <endpoint url> default|tuned|async <jobs>`
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [database, endpoint, tuning, count] = arguments.as_slice() else {
-        anyhow::bail!("bench-awa <database url> <endpoint url> default|tuned <jobs>");
+        anyhow::bail!("bench-awa <database url> <endpoint url> default|tuned|async <jobs>");
     };
     let tuned = tuning == "tuned";
     let pool = PgPoolOptions::new().max_connections(if tuned { 20 } else { 10 }).connect(database).await?;
     awa::migrations::run(&pool).await?;
     // The first start of a fresh installation switches to Awa's current storage; jobs inserted before would keep the old.
-    let first = client(&pool, endpoint, tuned)?;
+    let callbacks = if tuning == "async" { Some(callback::serve(pool.clone()).await?) } else { None };
+    let first = client(&pool, endpoint, tuned, callbacks.clone())?;
     first.start().await?;
     first.shutdown(Duration::from_secs(5)).await;
-    let client = client(&pool, endpoint, tuned)?;
+    let client = client(&pool, endpoint, tuned, callbacks)?;
     fill(&pool, count.parse()?).await?;
     let status: String =
         sqlx::query_scalar("select to_jsonb(s)::text from awa.storage_status() s").fetch_one(&pool).await?;
@@ -63,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn client(pool: &sqlx::PgPool, endpoint: &str, tuned: bool) -> anyhow::Result<Client> {
+fn client(pool: &sqlx::PgPool, endpoint: &str, tuned: bool, callbacks: Option<String>) -> anyhow::Result<Client> {
     let mut queue = QueueConfig::default();
     if tuned {
         queue.max_workers = 1024;
@@ -71,7 +74,11 @@ fn client(pool: &sqlx::PgPool, endpoint: &str, tuned: bool) -> anyhow::Result<Cl
     }
     let worker = HttpWorkerConfig {
         url: endpoint.to_owned(),
-        mode: HttpWorkerMode::Sync { response_timeout: Duration::from_secs(30) },
+        mode: match callbacks {
+            Some(_) => HttpWorkerMode::Async,
+            None => HttpWorkerMode::Sync { response_timeout: Duration::from_secs(30) },
+        },
+        callback_base_url: callbacks,
         ..HttpWorkerConfig::default()
     };
     Ok(Client::builder(pool.clone()).queue(QUEUE, queue).http_worker("bench_task", worker).build()?)

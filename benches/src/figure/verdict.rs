@@ -49,6 +49,11 @@ impl Figure {
         Self { id, what: what.into(), values, unit, better, floor: Some(floor), goal: Some(goal) }
     }
 
+    /// A figure that only has to stay at or below this.
+    pub fn at_most(id: &'static str, what: impl Into<String>, values: Values, unit: &'static str, bound: f64) -> Self {
+        Self { id, what: what.into(), values, unit, better: Better::Lower, floor: Some(bound), goal: None }
+    }
+
     /// Where the median stands.
     pub fn verdict(&self) -> String {
         let Some(median) = self.values.median() else { return "**not measured**".to_owned() };

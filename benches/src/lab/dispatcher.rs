@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::{
     database::{Database, SECRET_KEYS},
+    gateway::Gateway,
     http,
     party::Party,
 };
@@ -43,7 +44,7 @@ impl Dispatcher {
     /// Starts one with so many permits.
     pub fn spawn_with(database: &Database, concurrency: u32) -> anyhow::Result<Self> {
         if product().is_some() {
-            return Self::product("dispatcher", database, concurrency);
+            return Self::product("dispatcher", database, concurrency, &[]);
         }
         let port = http::free_port()?;
         let (listen, permits) = (format!("127.0.0.1:{port}"), concurrency.to_string());
@@ -61,22 +62,31 @@ impl Dispatcher {
 
     /// Starts the API with a dispatcher; only the product's binary can.
     pub fn serve(database: &Database) -> anyhow::Result<Self> {
-        Self::product("serve", database, 512)
+        Self::product("serve", database, 512, &[])
     }
 
-    fn product(command: &str, database: &Database, concurrency: u32) -> anyhow::Result<Self> {
+    fn product(command: &str, database: &Database, concurrency: u32, more: &[(&str, String)]) -> anyhow::Result<Self> {
         let program = product().context("`posthaste` is not built beside `bench`")?;
         let port = http::free_port()?;
-        let variables = [
+        let (listen, permits) = (format!("127.0.0.1:{port}"), concurrency.to_string());
+        let mut variables = vec![
             ("POSTHASTE_DATABASE_URL", database.url.as_str()),
-            ("POSTHASTE_API_LISTEN", &format!("127.0.0.1:{port}")),
+            ("POSTHASTE_API_LISTEN", listen.as_str()),
             ("POSTHASTE_API_KEY", API_KEY),
-            ("POSTHASTE_CONCURRENCY", &concurrency.to_string()),
+            ("POSTHASTE_CONCURRENCY", permits.as_str()),
             ("POSTHASTE_EGRESS_ALLOW", "127.0.0.0/8"),
             ("POSTHASTE_SECRET_KEYS", SECRET_KEYS),
         ];
+        variables.extend(more.iter().map(|(name, value)| (*name, value.as_str())));
         let party = Party::program(&program.to_string_lossy(), &[command], &variables)?;
         Ok(Self { party, port })
+    }
+
+    /// Starts one whose functions call back to this gateway, and waits until it says that it is ready.
+    pub async fn start_for(database: &Database, gateway: &Gateway) -> anyhow::Result<Self> {
+        let dispatcher = Self::product("dispatcher", database, 512, &gateway.variables())?;
+        dispatcher.ready().await?;
+        Ok(dispatcher)
     }
 
     /// Starts one and waits until it says that it is ready.

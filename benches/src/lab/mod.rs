@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod database;
 pub mod dispatcher;
+pub mod gateway;
 pub mod http;
 pub mod job;
 pub mod machine;

@@ -45,6 +45,7 @@ impl Rig {
         template.put_endpoint("wide", &url("job"), Some(512)).await?;
         template.put_endpoint("stamped", &url("stamped"), None).await?;
         template.put_endpoint("brief", &url("brief"), None).await?;
+        template.put_endpoint("accept", &url("accept"), None).await?;
         template.put_endpoint("slow", &url("slow"), Some(10_000)).await?;
         template.until_alone().await
     }

@@ -10,31 +10,37 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{now_us, say, until_dismissed};
+use super::{caller::Caller, now_us, say, until_dismissed};
 
 /// How long `/slow` takes.
 const SLOW: Duration = Duration::from_secs(4);
 /// How long `/brief` takes: long enough to begin waiting for it.
 const BRIEF: Duration = Duration::from_millis(50);
 
-#[derive(Default)]
 struct Counts {
     posts: AtomicU64,
     open: AtomicU64,
     stamps: Mutex<Vec<(i64, i64)>>,
+    caller: Arc<Caller>,
 }
 
-/// Serves until dismissed: `/job` counts, `/stamped` also notes when each job arrived, `/slow` and `/brief` take a while.
+/// Serves until dismissed: `/job` counts, `/stamped` also notes when each job arrived, `/slow` and `/brief` take a while,
+/// `/accept` and `/accept-awa` answer 202 and call back at once.
 pub async fn run() -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     say(&format!("ready {}", listener.local_addr()?.port()))?;
-    let counts = Arc::new(Counts::default());
+    let counts = Arc::new(Counts {
+        posts: AtomicU64::new(0),
+        open: AtomicU64::new(0),
+        stamps: Mutex::default(),
+        caller: Arc::new(Caller::new()?),
+    });
     tokio::spawn(accept(listener, counts));
     until_dismissed().await;
     Ok(())
@@ -60,19 +66,21 @@ async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Respo
         "/count" => counts.posts.load(Ordering::Acquire).to_string(),
         "/open" => counts.open.load(Ordering::Acquire).to_string(),
         "/stamps" => stamps(&counts),
-        path => {
-            let id = head.headers.get("posthaste-job-id").and_then(|id| id.to_str().ok()?.parse().ok());
-            return Ok(post(path, id, arrived, body, &counts).await);
-        }
+        "/answered" => counts.caller.answered().to_string(),
+        "/callback-times" => counts.caller.take_times(),
+        "/refused" => counts.caller.refused().to_string(),
+        _ => return Ok(post(&head, arrived, body, &counts).await),
     };
     Ok(Response::new(Full::from(text)))
 }
 
-async fn post(path: &str, id: Option<i64>, arrived: i64, body: Incoming, counts: &Counts) -> Response<Full<Bytes>> {
+async fn post(head: &Parts, arrived: i64, body: Incoming, counts: &Counts) -> Response<Full<Bytes>> {
+    let path = head.uri.path();
     if path == "/stamped" {
+        let id = head.headers.get("posthaste-job-id").and_then(|id| id.to_str().ok()?.parse().ok());
         counts.stamps.lock().unwrap_or_else(PoisonError::into_inner).push((id.unwrap_or(0), arrived));
     }
-    let whole = body.collect().await.is_ok_and(|body| body.to_bytes().starts_with(b"{"));
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     counts.posts.fetch_add(1, Ordering::AcqRel);
     if path == "/slow" {
         counts.open.fetch_add(1, Ordering::AcqRel);
@@ -83,11 +91,24 @@ async fn post(path: &str, id: Option<i64>, arrived: i64, body: Incoming, counts:
         tokio::time::sleep(BRIEF).await;
     }
     let mut response = Response::new(Full::from(Bytes::from_static(b"{\"ok\":true,\"n\":1}")));
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    if !whole {
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !body.starts_with(b"{") {
         *response.status_mut() = StatusCode::BAD_REQUEST;
+    } else if path.starts_with("/accept") {
+        accept_job(path, &head.headers, &body, counts, &mut response);
     }
     response
+}
+
+/// Promises a callback, and makes it.
+fn accept_job(path: &str, dispatch: &HeaderMap, body: &[u8], counts: &Counts, response: &mut Response<Full<Bytes>>) {
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert("posthaste-protocol", HeaderValue::from_static("1"));
+    if path == "/accept" {
+        counts.caller.complete(dispatch);
+    } else {
+        counts.caller.complete_awa(body);
+    }
 }
 
 /// What was stamped since the last time, `job microseconds` a line.

@@ -1,8 +1,10 @@
 //! Roles: the parties that are processes of this binary. Each says `ready …` on stdout, and ends when stdin closes.
 
 pub mod bare;
+pub mod caller;
 pub mod dispatcher;
 pub mod endpoint;
+pub mod flood;
 pub mod guard;
 pub mod producer;
 pub mod rest;

@@ -82,11 +82,11 @@ impl Suspended {
         Self { need, waits, latest: None }
     }
 
-    /// Takes a signal for the first open callback wait, or for the named one. The same signal again is recognised; for
-    /// another wait it is another signal.
+    /// Takes a signal for the first open callback wait, or for the named one. The same signal again is recognised,
+    /// whichever wait it met: whoever sends again does not know.
     pub fn signal(&mut self, name: Option<&str>, digest: Digest) -> Taken {
         let named = |wait: &Wait| name.is_none_or(|name| wait.name == name);
-        if self.waits.iter().any(|wait| named(wait) && wait.digest == Some(digest)) {
+        if self.waits.iter().any(|wait| wait.digest == Some(digest)) {
             return Taken::Duplicate;
         }
         let takes = |wait: &Wait| wait.kind == WaitKind::Callback && wait.fate == Fate::Open && named(wait);
@@ -175,12 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_signal_again_meets_nothing_unless_it_names_another_wait() {
+    fn the_same_signal_again_meets_nothing_whatever_wait_it_names() {
         let mut run = callbacks(2, 2);
         assert_eq!(run.signal(None, [1; 16]), Taken::Met(0));
         assert_eq!(run.signal(None, [1; 16]), Taken::Duplicate);
         assert_eq!(run.signal(Some("w1"), [1; 16]), Taken::Duplicate);
-        assert_eq!(run.signal(Some("w2"), [1; 16]), Taken::Met(1));
+        assert_eq!(run.signal(Some("w2"), [1; 16]), Taken::Duplicate);
+        assert_eq!(run.signal(Some("w2"), [2; 16]), Taken::Met(1));
     }
 
     #[test]

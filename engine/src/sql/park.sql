@@ -68,15 +68,17 @@ parked as (
   where w.run_lease < excluded.run_lease
     or (w.run_lease = excluded.run_lease and w.nonce = excluded.nonce and excluded.http_status is not null and w.need is null)
   returning w.job_id, w.run_lease, w.deadline_at
-),
+)
+-- <drained>
 -- After the park, which must find the row; skip locked, as in finalize.
-drained as (
+, drained as (
   delete from posthaste.lease
   where lease.ctid = any (array(
     select l.ctid from posthaste.lease l
     where l.lease_id = any ($18::bigint[]) and (select count(*) from parked) >= 0
     for update skip locked))
 )
+-- </drained>
 select g.job_id, g.run_lease, g.ended, coalesce(p.deadline_at, g.deadline_at) as deadline_at
 from judged g
 left join parked p on p.job_id = g.job_id

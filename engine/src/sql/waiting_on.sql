@@ -14,7 +14,8 @@ select
   coalesce(j.metadata::text, '{}') as metadata,
   coalesce(j.tags, '{}') as tags,
   (j.callback -> 'cel')::text as job_cel,
-  w.job_id is not null as parked,
+  -- One that a heartbeat parked while its POST is open is not: its answer is still to come.
+  w.job_id is not null and (w.need is not null or w.http_status is not null or h.failures is null) as parked,
   w.need is not null as suspended,
   coalesce(open.names, '{}') as names,
   coalesce(open.cels, '{}') as cels,
@@ -23,7 +24,7 @@ from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[]) with ordinalit
 join posthaste.job j on j.job_id = i.job_id
 join posthaste.lane l on l.lane_id = j.lane_id
 left join lateral (
-  select p.job_id, p.run_lease, p.failures, p.need
+  select p.job_id, p.run_lease, p.failures, p.need, p.http_status
   from posthaste.waiting p
   where p.job_id = i.job_id and p.run_lease = i.run_lease and p.lease_id = i.lease_id and p.nonce = i.nonce
   limit 1
@@ -31,7 +32,7 @@ left join lateral (
 left join lateral (
   select y.failures[array_position(y.job_ids, i.job_id)] as failures
   from posthaste.lease y
-  where w.job_id is null and y.lease_id = i.lease_id and y.nonce = i.nonce
+  where y.lease_id = i.lease_id and y.nonce = i.nonce
     and y.run_leases[array_position(y.job_ids, i.job_id)] = i.run_lease
   limit 1
 ) h on true

@@ -86,6 +86,15 @@ async fn a_gateway_sees_no_args_no_results_and_no_secrets() {
         "insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt) values (1, 1, 'completed', 'callback', 1)",
         "select posthaste.enqueue('k')",
         "select posthaste.cancel(1)",
+        // Whose results a wait for jobs shows is not for it to say, nor to end what no token names.
+        "update posthaste.wait set awaits = 'jobs', jobs = '{1}'",
+        "select * from posthaste.finalize_v3('{1}', '{1}', '{null}', '{null}', '{completed}', '{null}', '{null}', '{null}', '{null}',
+           '{null}', '{1}', '{null}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 'operator', '{}', '{}', '{}')",
+        "select * from posthaste.end_held_v1('{1}', '{1}', '{null}', '{null}', '{completed}', '{null}', '{null}', '{null}', '{null}',
+           '{null}', '{1}', '{null}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 'callback', '{}', '{}', '{}')",
+        "select * from posthaste.end_held_v1('{1}', '{1}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{completed}', '{null}', '{null}',
+           '{null}', '{null}', '{null}', '{1}', '{null}', '{null}', '{null}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 'operator',
+           '{}', '{}', '{}')",
     ];
     assert_denied(&db, "gateway", &hidden).await;
 }
