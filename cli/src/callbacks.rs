@@ -10,7 +10,7 @@ use posthaste_protocol::{
     seal::SealKeys,
 };
 use posthaste_service::{
-    config::{CallbackConfig, ConfigError},
+    config::{CallbackConfig, ConfigError, KeySource},
     entropy,
     key_watch::KeyWatch,
 };
@@ -50,11 +50,20 @@ pub fn configured_or_made(config: &CallbackConfig, home: &Home, address: SocketA
         entropy::fill(&mut key);
         write_private(&path, format!("1:{}\n", hex::encode(key)).as_bytes())?;
     }
-    let made = CallbackConfig {
-        gateway_url: Some(format!("http://{address}")),
-        token_keys: Some(SecretString::from(path.to_string_lossy().into_owned())),
-    };
-    configured(&made)?.context("there are no keys of callback tokens")
+    configured(&of_file(Some(format!("http://{address}")), home))?.context("there are no keys of callback tokens")
+}
+
+/// The configured source of the token keys, else the keys of this folder; `None` when there are neither.
+pub fn token_keys_or_dev(config: &CallbackConfig, home: &Home) -> Result<Option<KeySource>, ConfigError> {
+    match config.token_keys()? {
+        None if home.token_keys().exists() => of_file(None, home).token_keys(),
+        configured => Ok(configured),
+    }
+}
+
+fn of_file(gateway_url: Option<String>, home: &Home) -> CallbackConfig {
+    let path = home.token_keys().to_string_lossy().into_owned();
+    CallbackConfig { gateway_url, token_keys: Some(SecretString::from(path)) }
 }
 
 impl Configured {

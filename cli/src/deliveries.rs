@@ -92,7 +92,7 @@ async fn list(all: All) -> anyhow::Result<()> {
 
 async fn replay(one: One) -> anyhow::Result<()> {
     let mut connection = one.target.connect().await?;
-    let missing = || EngineError::NotFound(format!("a delivery {} that is kept", one.id));
+    let missing = || EngineError::NotFound(format!("quarantined delivery {}", one.id));
     let inbox_id = delivery::inbox_id(&mut connection, one.id).await?.ok_or_else(missing)?;
     if !judging::ask(&mut connection, inbox_id).await? {
         return Err(missing().into());

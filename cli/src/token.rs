@@ -17,12 +17,12 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::output;
+use crate::{callbacks, home::HomeConfig, output};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read a token from stdin, verify it with POSTHASTE_TOKEN_KEYS, and print what it says
+    /// Read a token from stdin, verify it with POSTHASTE_TOKEN_KEYS or the keys of `dev`, and print what it says
     Inspect(Options),
 }
 
@@ -31,12 +31,14 @@ pub enum Command {
 pub struct Options {
     #[command(flatten)]
     callback: CallbackConfig,
+    #[command(flatten)]
+    home: HomeConfig,
 }
 
 /// Runs it.
 pub fn run(Command::Inspect(options): Command) -> anyhow::Result<()> {
     let missing = || ConfigError::one("POSTHASTE_TOKEN_KEYS", "is not set, and tokens are verified with it");
-    let source = options.callback.token_keys()?.ok_or_else(missing)?;
+    let source = callbacks::token_keys_or_dev(&options.callback, &options.home.home()?)?.ok_or_else(missing)?;
     let ring = KeyRing::parse(source.read()?.expose_secret())?;
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_CHARS + 2));
     // One byte more than a token and its newline: what is longer is none.

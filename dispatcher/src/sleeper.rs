@@ -17,19 +17,15 @@ const PING: Duration = Duration::from_secs(10);
 pub async fn run(context: Arc<Context>, mut session: Session, mut idle: watch::Receiver<bool>) {
     loop {
         tokio::select! {
+            biased;
+            () = context.shutdown.soft().cancelled() => return,
             changed = idle.wait_for(|idle| *idle) => {
                 if changed.is_err() {
                     return;
                 }
             }
-            () = context.shutdown.soft().cancelled() => return,
         }
-        let slept = tokio::select! {
-            slept = sleep_once(&context, &mut session, &mut idle) => slept,
-            // Dropping the wait drops its connection, and the lock with it.
-            () = context.shutdown.soft().cancelled() => return,
-        };
-        if let Err(error) = slept {
+        if let Err(error) = sleep_once(&context, &mut session, &mut idle).await {
             // Postgres cut the wait short, or is away: polling goes on.
             debug!(error = %error, "not asleep");
             tokio::select! {
@@ -45,7 +41,11 @@ async fn sleep_once(
     session: &mut Session,
     idle: &mut watch::Receiver<bool>,
 ) -> Result<(), EngineError> {
-    session.call_within(WAIT, async |c| sleep::fall_asleep(c).await).await?;
+    tokio::select! {
+        fallen = session.call_within(WAIT, async |c| sleep::fall_asleep(c).await) => fallen?,
+        // Dropping the wait drops its connection, and the lock with it.
+        () = context.shutdown.soft().cancelled() => return Ok(()),
+    }
     if *idle.borrow() {
         // What was enqueued before the lock was granted did not notify.
         context.recheck.notify_one();
@@ -55,8 +55,10 @@ async fn sleep_once(
         tokio::select! {
             // Awake, or the claimer is gone.
             () = async { drop(idle.wait_for(|idle| !*idle).await) } => asleep = false,
+            () = context.shutdown.soft().cancelled() => asleep = false,
             () = tokio::time::sleep(PING) => session.call(async |c| sleep::still_there(c).await).await?,
         }
     }
+    // To its end, also when the dispatcher stops: an answer that nobody waits for is a FATAL in Postgres' log.
     session.call(async |c| sleep::wake_up(c).await).await
 }

@@ -13,6 +13,8 @@ pub struct Hints {
     pub psql: String,
     /// Where the API is.
     pub api_url: String,
+    /// Where callbacks go.
+    pub gateway_url: String,
     /// Where data is kept.
     pub data: String,
     /// What the database is.
@@ -25,15 +27,15 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// For this database and API.
-    pub fn new(home: &Home, database: &Database, api_url: &str, samples: bool) -> Self {
+    /// For this database, this API and this gateway.
+    pub fn new(home: &Home, database: &Database, api_url: String, gateway_url: String, samples: bool) -> Self {
         // A database that was named may have a password in its URL.
         let psql = if database.is_private() { database.psql() } else { "psql \"$POSTHASTE_DATABASE_URL\"".to_owned() };
         let flag = if database.is_private() { home.flag() } else { String::new() };
         let data = home.root().display().to_string();
         let database = database.description();
         let samples = samples.then_some(SAMPLES);
-        Self { psql, api_url: api_url.to_owned(), data, database, samples, posthaste: this_binary(), flag }
+        Self { psql, api_url, gateway_url, data, database, samples, posthaste: this_binary(), flag }
     }
 
     /// A job by each of the three ways.

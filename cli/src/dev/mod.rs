@@ -176,8 +176,10 @@ struct Parts {
 
 impl Parts {
     fn hints(&self, home: &Home, database: &Database, samples: bool) -> Hints {
-        let address = self.api.local_addr().map(|address| address.to_string()).unwrap_or_default();
-        Hints::new(home, database, &format!("http://{address}"), samples)
+        let url = |listener: &TcpListener| {
+            listener.local_addr().map(|address| format!("http://{address}")).unwrap_or_default()
+        };
+        Hints::new(home, database, url(&self.api), url(&self.gateway), samples)
     }
 }
 

@@ -15,7 +15,8 @@ const SUMMARY: Duration = Duration::from_secs(10);
 
 /// Prints until the shutdown.
 pub async fn run(mut meter: Meter, hints: Hints, shutdown: Shutdown) -> anyhow::Result<()> {
-    output::note(format_args!("{}, API at {}, data in {}", hints.database, hints.api_url, hints.data));
+    let Hints { database, api_url, gateway_url, data, .. } = &hints;
+    output::note(format_args!("{database}, API at {api_url}, callbacks at {gateway_url}, data in {data}"));
     if let Some(samples) = hints.samples {
         output::note(samples);
     }
@@ -56,10 +57,11 @@ fn summary(snapshot: &Snapshot) -> String {
     let sum =
         |count: fn(&posthaste_engine::overview::QueueDepth) -> i64| -> i64 { snapshot.queues.iter().map(count).sum() };
     format!(
-        "-- available {}, scheduled {}, running {}; {:.1} ends/s; {}",
+        "-- available {}, scheduled {}, running {}, waiting {}; {:.1} ends/s; {}",
         sum(|queue| queue.available),
         sum(|queue| queue.scheduled),
         sum(|queue| queue.running),
+        sum(|queue| queue.waiting),
         snapshot.ends_per_s,
         counts(&snapshot.counted.outcomes),
     )

@@ -1,11 +1,11 @@
 //! `posthaste job get ID`: one job, as the contract shows it or as people read it.
 
 use posthaste_engine::job;
-use posthaste_protocol::job::{Attempt, Job};
+use posthaste_protocol::job::{Attempt, Job, State};
 
 use super::One;
 use crate::{
-    output,
+    output::{self, Tone},
     table::{Table, cut},
     time,
 };
@@ -17,7 +17,14 @@ const VALUE_CHARS: usize = 2000;
 pub async fn run(one: One) -> anyhow::Result<()> {
     let mut connection = one.target.connect().await?;
     let job = job::job(&mut connection, one.id).await?;
-    print(&job, one.json)
+    print(&job, one.json)?;
+    if job.state == State::Waiting && !one.json {
+        output::note_in(
+            Tone::Dim,
+            format_args!("`posthaste explain {}` says what it waits for, and until when", job.id),
+        );
+    }
+    Ok(())
 }
 
 /// Prints a job: exactly the contract's shape, or for people.

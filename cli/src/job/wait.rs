@@ -98,6 +98,8 @@ async fn say_why(connection: &mut PgConnection, id: JobId, said: &mut String) ->
         Reason::Ended | Reason::Running | Reason::Next => return Ok(()),
         // How many come first, or are in flight, changes all the time.
         Reason::BehindOthers | Reason::EndpointBusy => "a crowd",
+        // Its deadline moves with each heartbeat.
+        Reason::WaitingForCallback => "a callback",
         _ => &why.detail,
     };
     if said != news {

@@ -5,7 +5,7 @@ use posthaste_engine::{
     filter::{self, Expression},
     source::{self, Secrets},
 };
-use posthaste_protocol::{problem::FieldError, source::SourceSpec};
+use posthaste_protocol::{gateway_url::SOURCES_PATH, problem::FieldError, source::SourceSpec};
 use posthaste_service::{config::SecretsConfig, entropy};
 
 use super::{One, document};
@@ -42,7 +42,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         return output::json(&document(&row)?);
     }
     let what = if created { "made" } else { "changed" };
-    output::note(format_args!("source {} is {what}: version {}", one.name, row.version));
+    let path = format_args!("{SOURCES_PATH}/{}", one.name);
+    output::note(format_args!(
+        "source {} is {what}: version {}; its URL is {path} at the gateway",
+        one.name, row.version
+    ));
     Ok(())
 }
 

@@ -29,6 +29,15 @@ fn the_rust_handler_of_the_readme_is_the_compiled_example() {
     }
 }
 
+#[test]
+fn the_functions_of_the_readme_that_call_back_are_those_of_the_example() {
+    let (readme, example) = (read("README.md"), read("examples/functions/python_callbacks.py"));
+    let shown = readme.split("```python\ndef ").nth(1).unwrap().split("```").next().unwrap();
+    let shown: Vec<&str> = shown.split("\n\ndef ").map(str::trim_end).collect();
+    assert_eq!(shown.len(), 2);
+    assert!(shown.iter().all(|function| example.contains(&format!("\ndef {function}\n\n"))), "{shown:#?}");
+}
+
 /// The endpoints that a reader of all documents would write on one machine.
 fn shown_endpoints() -> Vec<Value> {
     let folders = ["docs/how-to", "examples/functions"];

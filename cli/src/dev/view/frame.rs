@@ -1,6 +1,6 @@
 //! One picture of the live view: pure.
 
-use std::{path::Path, time::Duration};
+use std::{fmt::Display, path::Path, time::Duration};
 
 use posthaste_engine::overview::EndedRun;
 
@@ -62,9 +62,9 @@ impl Frame<'_> {
         let seconds = self.up.as_secs();
         let up = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
         let title = format!("posthaste dev {}   up {up}   Ctrl-C stops everything", env!("CARGO_PKG_VERSION"));
-        let Hints { database, api_url, data, .. } = self.hints;
-        let mut lines =
-            vec![line(title, Tone::Bold), line(format!("{database} · API {api_url} · data {data}"), Tone::Dim)];
+        let Hints { database, api_url, gateway_url, data, .. } = self.hints;
+        let places = format!("{database} · API {api_url} · callbacks {gateway_url} · data {data}");
+        let mut lines = vec![line(title, Tone::Bold), line(places, Tone::Dim)];
         if let Some(trouble) = self.trouble {
             lines.push(line(format!("the database does not answer: {trouble}"), Tone::Bad));
         }
@@ -72,12 +72,15 @@ impl Frame<'_> {
     }
 
     fn queues(&self) -> Vec<Line> {
-        let heading = format!("{:<24} {:>10} {:>10} {:>10}", "QUEUE", "AVAILABLE", "SCHEDULED", "RUNNING");
+        let row = |name: &str, counts: [&dyn Display; 4]| {
+            let [available, scheduled, running, waiting] = counts;
+            format!("{name:<24} {available:>10} {scheduled:>10} {running:>10} {waiting:>10}")
+        };
+        let heading = row("QUEUE", [&"AVAILABLE", &"SCHEDULED", &"RUNNING", &"WAITING"]);
         let mut lines = vec![blank(), line(heading, Tone::Bold)];
         for queue in self.snapshot.queues.iter().take(QUEUES) {
-            let name = cut(&queue.queue, 24);
-            let (available, scheduled, running) = (queue.available, queue.scheduled, queue.running);
-            lines.push(line(format!("{name:<24} {available:>10} {scheduled:>10} {running:>10}"), Tone::Plain));
+            let counts: [&dyn Display; 4] = [&queue.available, &queue.scheduled, &queue.running, &queue.waiting];
+            lines.push(line(row(&cut(&queue.queue, 24), counts), Tone::Plain));
         }
         lines
     }
