@@ -48,9 +48,9 @@ deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	else echo "no cargo-deny: licences and bans were not checked" >&2; fi
 
-fuzz: ## Mutate the committed expressions for 900 seconds, and fail on what panics or differs (ARGS='SECONDS SEED')
+fuzz: ## Mutate hostile tokens, JSON, headers and expressions for an hour, and fail on what panics or passes (ARGS='SECONDS SEED SURFACE')
 	@$(TOOLCHAIN)
-	cargo run --release --locked -p posthaste-engine --example fuzz_cel -- $(or $(ARGS),900)
+	cargo run --profile fuzz --locked -p posthaste-fuzz -- $(ARGS)
 
 bench: ## Measure against the targets, bare HTTP and the peers (ARGS='--quick'); the report goes to docs/reference
 	@$(TOOLCHAIN)

@@ -20,6 +20,7 @@ use posthaste_protocol::{
     id::JobId,
     inbound::{InboundRequest, InboundSignature},
     problem::FieldError,
+    tree,
 };
 
 use crate::{
@@ -163,7 +164,7 @@ fn judge(
     let of_endpoint = || run.endpoint.as_deref().and_then(|name| terms.of_endpoint(name)?.cel.clone());
     let spec = spec.or_else(of_endpoint).unwrap_or_default();
     let filter = gateway.filters.get(&spec).map_err(said)?;
-    let metadata = serde_json::from_str(&run.metadata).unwrap_or_default();
+    let metadata = tree::read(&run.metadata).unwrap_or_default();
     let input = Input {
         payload: &payload.value,
         headers: &webhook.headers,

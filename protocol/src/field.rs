@@ -1,6 +1,6 @@
 //! One field of a JSON object: its place, its raw text, and the readers of every type that the contract knows.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::value::RawValue;
 
 use crate::object::{Faults, Path, Shape, each_entry, each_item, read_entries};
@@ -118,12 +118,14 @@ impl<'a> Field<'_, 'a> {
         flag
     }
 
-    /// An RFC 3339 time with an offset, cut to the microseconds that Postgres keeps.
+    /// An RFC 3339 time with an offset, cut to the microseconds that Postgres keeps, whose year in UTC has four digits and
+    /// is not 0000: only such a time is written as it is read.
     pub(crate) fn time(&self, faults: &mut Faults) -> Option<DateTime<Utc>> {
         let text = self.text(faults)?;
         let time = DateTime::parse_from_rfc3339(&text)
             .ok()
-            .and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()));
+            .and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()))
+            .filter(|time| (1..=9999).contains(&time.year()));
         if time.is_none() {
             self.fault("wrong_format", "must be an RFC 3339 time such as 2026-11-21T08:00:00Z", faults);
         }

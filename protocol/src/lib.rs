@@ -77,5 +77,7 @@ pub mod suspend;
 pub mod token;
 // W3C trace context.
 pub mod trace;
+// JSON of strangers as a tree.
+pub mod tree;
 
 pub use word::UnknownWord;

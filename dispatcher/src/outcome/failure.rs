@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::{StatusCode, header::CONTENT_TYPE};
 use posthaste_engine::lifecycle::RunError;
-use posthaste_protocol::excerpt;
+use posthaste_protocol::{excerpt, tree};
 use serde_json::Value;
 
 use super::{AnswerView, result};
@@ -36,7 +36,8 @@ impl Failure {
         let looks_like_json = result::is_json(content_type) || answer.body.trim_ascii_start().starts_with(b"{");
         if looks_like_json
             && answer.body.len() <= PARSE_CAP
-            && let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(answer.body)
+            && let Ok(text) = std::str::from_utf8(answer.body)
+            && let Ok(Value::Object(body)) = tree::read(text)
         {
             return Self::from_object(&body, is_problem(content_type), answer.body);
         }

@@ -46,6 +46,19 @@ fn a_timer_ends_at_a_time_or_after_one() {
 }
 
 #[test]
+fn a_timer_is_written_as_it_is_read() {
+    let of = |until: &str| format!(r#"{{"name": "t", "for": "timer", "until": "{until}"}}"#);
+    for until in ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+00:00", "2016-12-31T23:59:60Z"] {
+        let written = serde_json::to_string(&one(&of(until))).unwrap();
+        assert_eq!(serde_json::to_string(&one(&written)).unwrap(), written);
+    }
+    // In UTC these are of the years 10000, 0 and -1.
+    for until in ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01", "0000-01-01T00:00:00+00:01"] {
+        assert_eq!(wait_faults(&of(until)), ["wait.until wrong_format"], "{until}");
+    }
+}
+
+#[test]
 fn a_wait_for_jobs_needs_all_of_them_unless_it_says_fewer() {
     let all = one(r#"{"name": "j", "for": "jobs", "jobs": ["42", "43"], "timeout_ms": 1}"#);
     assert!(matches!(all.event, WaitFor::Jobs { jobs, need: 2 } if jobs == [JobId(42), JobId(43)]));
