@@ -1,0 +1,66 @@
+-- 0013 gateway parks: a gateway parks the run of a function that beats before its 202 was seen. The statement also takes away drained
+-- leases, of which a gateway names none; Postgres asks for the privilege all the same.
+
+create or replace function posthaste.grant_roles() returns void
+language plpgsql
+set search_path = pg_catalog, posthaste, pg_temp as $$
+begin
+  perform posthaste.make_roles();
+  revoke execute on all functions in schema posthaste from public;
+
+  -- Enqueues and cancels; sees nothing.
+  perform posthaste.grant_to('producer', array[
+    'usage on schema posthaste',
+    'execute on function posthaste.enqueue, posthaste.enqueue_many, posthaste.cancel']);
+
+  -- Looks at jobs, their args and results, and changes nothing.
+  perform posthaste.grant_to('reader', array[
+    'usage on schema posthaste',
+    'select on posthaste.jobs, posthaste.dead_letters, posthaste.queue_depth, posthaste.deliveries']);
+
+  -- Claims, sends and ends runs, and keeps the house. Makes no job, no endpoint and no key.
+  perform posthaste.grant_to('dispatcher', array[
+    'usage on schema posthaste',
+    'usage, select on sequence posthaste.seq',
+    'select on all tables in schema posthaste',
+    'insert, update, delete on posthaste.ready, posthaste.scheduled, posthaste.lease, posthaste.waiting, posthaste.wait,
+       posthaste.continuation, posthaste.inbox, posthaste.progress, posthaste.dispatcher, posthaste.delivery',
+    'insert on posthaste.attempt',
+    'insert, delete on posthaste.dead_letter',
+    'update, delete on posthaste.expiring, posthaste.cancel_request',
+    'delete on posthaste.request_key, posthaste.job_range',
+    'update (paused_at, paused_reason, version, updated_at) on posthaste.endpoint',
+    'execute on function posthaste.ensure_ranges, posthaste.drop_range_v1, posthaste.expire_v1, posthaste.grant_cancels_v1,
+       posthaste.end_run, posthaste.take_unstarted, posthaste.has_ended, posthaste.running_run, posthaste.finalize_v3,
+       posthaste.meet_v1, posthaste.wake']);
+  if exists (select from pg_roles where rolname = 'posthaste_dispatcher') then
+    revoke select on posthaste.api_key, posthaste.source from posthaste_dispatcher;
+  end if;
+
+  -- Ends, wakes and keeps alive the runs that a token names. Sees no args and no result of any job, and no secret.
+  perform posthaste.grant_to('gateway', array[
+    'usage on schema posthaste',
+    'select (job_id, created_at, lane_id, max_attempts, namespace, priority, tags, metadata, callback) on posthaste.job',
+    'select (job_id, run_lease, lease_id, finished_at, outcome, ended_by, action, digest) on posthaste.attempt',
+    'select (id, state, run_lease) on posthaste.jobs',
+    'select on posthaste.lane, posthaste.lease, posthaste.cancel_request, posthaste.endpoint_kind, posthaste.parked, posthaste.source',
+    'select (namespace, name, spec, version, paused_at, paused_reason, created_at, updated_at) on posthaste.endpoint',
+    'select on posthaste.schema_migration',
+    'update (expires_at), delete on posthaste.lease', -- to lock it, and to take away a drained one, as a park must
+    'select, insert, update, delete on posthaste.waiting, posthaste.inbox, posthaste.delivery',
+    'select, update, delete on posthaste.wait',
+    'select, insert, update on posthaste.continuation, posthaste.progress',
+    'execute on function posthaste.finalize_v3, posthaste.meet_v1, posthaste.running_run']);
+
+  -- Everything that an administrator does through the command line and the API, except sending.
+  perform posthaste.grant_to('operator', array[
+    'usage on schema posthaste',
+    'usage on sequence posthaste.seq',
+    'select on all tables in schema posthaste',
+    'insert, update, delete on posthaste.endpoint, posthaste.endpoint_kind, posthaste.api_key, posthaste.source, posthaste.request_key',
+    'update, delete on posthaste.inbox',
+    'insert, update on posthaste.delivery',
+    'execute on all functions in schema posthaste']);
+end $$;
+
+select posthaste.grant_roles();
