@@ -1,10 +1,10 @@
 //! Callbacks by token: what functions, and whoever holds their token, say about their runs.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{body::Body, extract::Request};
 use http::HeaderMap;
-use posthaste_engine::delivery::{Delivery, DeliveryVerdict, Via};
+use posthaste_engine::callback::Told;
 use posthaste_protocol::{
     action::Action,
     callback::{CallbackAnswer, CallbackRequest},
@@ -15,16 +15,19 @@ use posthaste_protocol::{
 
 use crate::{
     body,
+    came::Came,
     credential::{self, Fingerprint},
     gateway::Gateway,
-    note,
+    hooks::hear,
+    note::{note, word},
     refusal::Refusal,
-    work::Work,
+    webhook::Webhook,
+    work::{Done, Work, run_of},
 };
 
 /// Answers one callback, after its commit.
 pub async fn call(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     peer: Option<SocketAddr>,
     token: Option<&str>,
     action: Action,
@@ -33,9 +36,23 @@ pub async fn call(
     let (head, body) = request.into_parts();
     let claims = admit(gateway, peer, token, &head.headers, action)?;
     let mut bytes = 0;
-    let answer = said(gateway, &claims, action, &head.headers, body, &mut bytes).await;
-    log(gateway, &claims, action, &answer, bytes);
+    let answer = match said(gateway, &claims, action, &head.headers, body, &mut bytes).await {
+        Ok(Said::Done(done)) => done.answer(claims.job_id),
+        Ok(Said::Judge(webhook)) => return hear(gateway, webhook).await,
+        Err(refusal) => Err(refusal),
+    };
+    tracing::debug!(token = %Fingerprint(&claims), answer = word(&answer), "callback");
+    // Signs of life are nobody's news.
+    note(gateway, &Came::Callback(action), Some(run_of(&claims)), bytes, &answer, None, None);
     answer
+}
+
+/// What became of what was said.
+enum Said {
+    /// It is committed, or refused.
+    Done(Done),
+    /// Nothing yet: what its run waits for, and expressions, decide.
+    Judge(Webhook),
 }
 
 /// Reads what is said, and commits it. `bytes` is set to the length of the body once it was read.
@@ -46,37 +63,19 @@ async fn said(
     headers: &HeaderMap,
     body: Body,
     bytes: &mut usize,
-) -> Result<CallbackAnswer, Refusal> {
+) -> Result<Said, Refusal> {
     body::check_type(headers, true)?;
     let body = body::read(body).await?;
     *bytes = body.len();
-    let said = CallbackRequest::parse(action, body::text(&body)?).map_err(Refusal::faults)?;
-    gateway.commits.commit(Work::of(claims, action, said)).await?.answer(claims.job_id)
-}
-
-/// Logs what came of a callback: the end of a run is in the ledger already, and signs of life are nobody's news.
-fn log(gateway: &Gateway, claims: &Claims, action: Action, answer: &Result<CallbackAnswer, Refusal>, bytes: usize) {
-    tracing::debug!(
-        job.id = claims.job_id.0,
-        run_lease = claims.run_lease,
-        token = %Fingerprint(claims),
-        action = action.as_str(),
-        answer = note::word(answer),
-        "callback"
-    );
-    let Some(verdict) = note::verdict(answer).filter(|verdict| *verdict != DeliveryVerdict::Applied) else { return };
-    gateway.deliveries.log(Delivery {
-        ago: Duration::ZERO,
-        job_id: Some(claims.job_id.0),
-        run_lease: Some(claims.run_lease),
-        inbox_id: None,
-        bytes,
-        via: Via::Callback,
-        verdict,
-        action: Some(action.as_str()),
-        reason: answer.is_err().then(|| note::word(answer).to_owned()),
-        source: None,
-    });
+    let text = body::text(&body)?;
+    let read = || CallbackRequest::parse(action, text).map_err(Refusal::faults);
+    if let Some(work) = Work::of(claims, action, read()?) {
+        match gateway.commits.commit(work).await? {
+            Done::Told(Told::Unjudged) => {}
+            done => return Ok(Said::Done(done)),
+        }
+    }
+    Ok(Said::Judge(Webhook::of_callback(claims, action, headers, read()?)))
 }
 
 /// What must hold before a body is read: the token, the action, and the limits.

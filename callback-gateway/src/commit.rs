@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
+use arc_swap::ArcSwap;
 use posthaste_engine::EngineError;
 use posthaste_protocol::problem::FieldError;
 use sqlx::PgConnection;
@@ -26,7 +27,7 @@ pub struct Committed {
 }
 
 /// Commits these callbacks. Only where one of them spoils its statement is its verb divided, until that one stands alone.
-pub async fn commit(connection: &mut PgConnection, batch: &[&Work], terms: &AllTerms) -> Committed {
+pub async fn commit(connection: &mut PgConnection, batch: &[&Work], terms: &ArcSwap<AllTerms>) -> Committed {
     let mut committed = Committed { answers: batch.iter().map(|_| None).collect(), broken: false };
     let mut verbs = Verbs::default();
     let mut alone = HashSet::new();
@@ -44,7 +45,13 @@ pub async fn commit(connection: &mut PgConnection, batch: &[&Work], terms: &AllT
 impl Committed {
     /// Runs a verb for all callbacks that want it, whose places in the batch these are, or for halves of them when one is at
     /// fault.
-    async fn divided(&mut self, connection: &mut PgConnection, places: Vec<usize>, verb: &Verb, terms: &AllTerms) {
+    async fn divided(
+        &mut self,
+        connection: &mut PgConnection,
+        places: Vec<usize>,
+        verb: &Verb,
+        terms: &ArcSwap<AllTerms>,
+    ) {
         let whole = Some(0..places.len()).filter(|whole| !whole.is_empty());
         let mut parts: Vec<Range<usize>> = whole.into_iter().collect();
         while let Some(part) = parts.pop() {

@@ -1,6 +1,6 @@
 //! The gateway: what every request shares, started once.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread::available_parallelism};
 
 use arc_swap::ArcSwap;
 use posthaste_engine::{
@@ -16,7 +16,10 @@ use posthaste_service::{
     telemetry::metrics::Registry,
 };
 use secrecy::ExposeSecret as _;
-use tokio::time::{Duration, sleep};
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, sleep},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -41,6 +44,8 @@ pub struct Gateway {
     pub(crate) base: String,
     pub(crate) terms: Arc<ArcSwap<AllTerms>>,
     pub(crate) filters: FilterCache,
+    /// How many may be judged at once.
+    pub(crate) judges: Arc<Semaphore>,
     pub(crate) limits: Limits,
     pub(crate) commits: GroupCommit,
     pub(crate) deliveries: DeliveryLog,
@@ -67,6 +72,7 @@ impl Gateway {
             base: base_path(settings.url.callbacks()),
             terms: Arc::clone(&all_terms),
             filters: FilterCache::new(FILTERS),
+            judges: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             limits: Limits::new(),
             commits: GroupCommit::start(database_url, &all_terms, &metrics)?,
             deliveries: DeliveryLog::start(

@@ -46,7 +46,7 @@ const MAX_WAITING: usize = 4096;
 /// The most KiB of callbacks that wait for a lane or are in one.
 const MAX_WAITING_KIB: u32 = 64 * 1024;
 /// The longest a callback waits for a lane.
-const QUEUE_WAIT: Duration = Duration::from_secs(1);
+pub const QUEUE_WAIT: Duration = Duration::from_secs(1);
 /// The longest a batch may take, halves and all.
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
 /// A connection that was idle this long is tried before callbacks are trusted to it.
@@ -182,12 +182,12 @@ impl Lane {
     /// Commits on the lane's connection; without one, everybody is told to come again.
     async fn answers(&mut self, batch: &[Pending]) -> Vec<Option<Answer>> {
         let work: Vec<&Work> = batch.iter().map(|pending| &pending.work).collect();
-        let terms = self.terms.load_full();
+        let terms = &self.terms;
         let mut answers = Vec::new();
         let called = self
             .session
             .call_within(BATCH_DEADLINE, async |connection| {
-                let committed = commit(connection, &work, &terms).await;
+                let committed = commit(connection, &work, terms).await;
                 answers = committed.answers;
                 // Says so for the session's sake: it lets a broken connection go.
                 if committed.broken { Err(EngineError::Unavailable("the connection broke".to_owned())) } else { Ok(()) }

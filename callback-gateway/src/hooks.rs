@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::extract::Request;
 use posthaste_engine::filter::Input;
 use posthaste_protocol::{
-    callback::{CallbackAnswer, CallbackOutcome},
+    callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
     inbound::{InboundRequest, SchemeName, slack_challenge},
     problem::{Code, FieldError},
@@ -16,14 +16,16 @@ use posthaste_service::clock;
 use crate::{
     body,
     callbacks::{bad_token, limited},
+    came::Came,
     credential,
     gateway::Gateway,
+    judge::aside,
     note::note,
     payload::Payload,
     refusal::Refusal,
     verb::OF_WEBHOOKS,
     webhook::{Taken, Webhook, take, visible},
-    work::{Done, Work, run_of},
+    work::{Done, Work},
 };
 
 /// What a webhook is answered.
@@ -49,14 +51,7 @@ pub async fn hook(
     }
     limited(gateway, claims.job_id)?;
     body::check_type(&head.headers, false)?;
-    let webhook = Webhook {
-        run: run_of(&claims),
-        via: "hook".to_owned(),
-        headers: visible(&head.headers),
-        body: body::read(body).await?,
-        received_unix: clock::unix_now(),
-        verified: false,
-    };
+    let webhook = Webhook::of_hook(&claims, &head.headers, body::read(body).await?);
     hear(gateway, webhook).await.map(Heard::Answer)
 }
 
@@ -84,11 +79,14 @@ pub async fn source(
         return Ok(Heard::Challenge(challenge));
     }
     let headers = visible(&head.headers);
-    let payload = Payload::read(&headers, &body)?;
-    let input = Input { payload: &payload.value, headers: &headers, run: None };
-    let found = sender.correlate.evaluate(&input).map_err(|error| unfound(&error.message))?;
-    let via = format!("source:{name}");
-    let run = match job_of(&found)? {
+    let (correlate, seen, sent) = (sender.correlate.clone(), headers.clone(), body.clone());
+    let found = aside(&gateway.judges, move || {
+        let payload = Payload::read(&seen, &sent)?;
+        let input = Input { payload: &payload.value, headers: &seen, run: None };
+        correlate.evaluate(&input).map_err(|error| unfound(&error.message))
+    });
+    let came = Came::Source(name.to_owned());
+    let run = match job_of(&found.await??)? {
         None => None,
         Some(job) => {
             limited(gateway, JobId(job))?;
@@ -100,16 +98,17 @@ pub async fn source(
     };
     let Some(run) = run else {
         let answer = Ok(CallbackAnswer::of(CallbackOutcome::Ignored));
-        note(gateway, &via, None, body.len(), &answer, Some("nobody waits for it"), None);
+        note(gateway, &came, None, body.len(), &answer, Some("nobody waits for it"), None);
         return answer.map(Heard::Answer);
     };
-    let webhook = Webhook { run, via, headers, body, received_unix, verified: true };
+    let digest = of_hook(&body);
+    let webhook = Webhook { run, came, digest, headers, body, received_unix, verified: true };
     hear(gateway, webhook).await.map(Heard::Answer)
 }
 
 /// Judges a webhook, or keeps it. In a task of its own: a sender that hangs up must not leave it half-way.
-async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
-    let gateway = Arc::clone(gateway);
+pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
+    let (gateway, webhook) = (Arc::clone(gateway), Arc::new(webhook));
     let heard = tokio::spawn(async move {
         let (answer, reason, inbox) = match take(&gateway, &webhook).await {
             Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
@@ -117,7 +116,7 @@ async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer
             Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
             Err(refusal) => (Err(refusal), None, None),
         };
-        note(&gateway, &webhook.via, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
+        note(&gateway, &webhook.came, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
         answer
     });
     heard.await.unwrap_or_else(|_| Err(Refusal::overloaded()))

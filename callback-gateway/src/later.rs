@@ -10,6 +10,7 @@ use posthaste_engine::{
 use posthaste_service::shutdown::Shutdown;
 
 use crate::{
+    came::Came,
     gateway::Gateway,
     hooks::headers_of,
     note::note,
@@ -34,10 +35,10 @@ pub async fn run(gateway: Arc<Gateway>, mut session: Session, shutdown: Shutdown
     }
 }
 
-async fn judge_due(gateway: &Gateway, session: &mut Session) -> Result<(), EngineError> {
+async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<(), EngineError> {
     for due in session.call(async |connection| judging::due(connection, AT_ONCE).await).await? {
         let inbox_id = due.inbox_id;
-        let webhook = webhook(due);
+        let webhook = Arc::new(webhook(due));
         let (answer, reason) = match take(gateway, &webhook).await {
             // Its next turn comes.
             Ok(Taken::Early) => continue,
@@ -51,19 +52,21 @@ async fn judge_due(gateway: &Gateway, session: &mut Session) -> Result<(), Engin
         };
         session.call(async |connection| inbox::remove(connection, inbox_id).await).await?;
         let bytes = webhook.body.len();
-        note(gateway, &webhook.via, Some(webhook.run), bytes, &answer, Some(reason), Some(inbox_id));
+        note(gateway, &webhook.came, Some(webhook.run), bytes, &answer, Some(reason), Some(inbox_id));
     }
     Ok(())
 }
 
 fn webhook(due: Due) -> Webhook {
     let Due { received_unix, verified, kept, .. } = due;
+    let came: Came = kept.via.parse().unwrap_or(Came::Hook);
     Webhook {
         run: kept.run,
         headers: headers_of(kept.headers.as_deref()),
-        // That of a source was verified at the door.
-        verified: verified || kept.via.starts_with("source:"),
-        via: kept.via,
+        // The signature of a source, or the token, was verified at the door.
+        verified: verified || came != Came::Hook,
+        came,
+        digest: kept.digest,
         body: kept.payload.into(),
         received_unix,
     }

@@ -8,12 +8,14 @@
 mod answer;
 mod body;
 mod callbacks;
+mod came;
 mod commit;
 pub mod credential;
 mod deliveries;
 mod gateway;
 mod group_commit;
 mod hooks;
+mod judge;
 mod later;
 mod limit;
 mod metrics;

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use posthaste_engine::{
-    delivery::{Delivery, DeliveryVerdict, Via},
+    delivery::{Delivery, DeliveryVerdict},
     held::RunRef,
 };
-use posthaste_protocol::callback::{CallbackAnswer, CallbackOutcome};
+use posthaste_protocol::{
+    action::Action,
+    callback::{CallbackAnswer, CallbackOutcome},
+};
 
-use crate::{gateway::Gateway, refusal::Refusal};
+use crate::{came::Came, gateway::Gateway, refusal::Refusal};
 
 /// The word for what came of a request.
 pub fn word(answer: &Result<CallbackAnswer, Refusal>) -> &'static str {
@@ -16,7 +19,7 @@ pub fn word(answer: &Result<CallbackAnswer, Refusal>) -> &'static str {
 }
 
 /// The verdict for the log; `None` for a refusal that is none: it will come again.
-pub fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdict> {
+fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdict> {
     match answer {
         Ok(answer) => Some(match answer.outcome {
             CallbackOutcome::Applied => DeliveryVerdict::Applied,
@@ -30,10 +33,10 @@ pub fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdi
     }
 }
 
-/// Logs a webhook. `reason` is why it was kept or ignored, `inbox_id` under which number it was kept.
+/// Logs a webhook, or a callback; but not one that simply did what it asked for: that is in the ledger already. `reason` is why it was kept or ignored, `inbox_id` under which number it was kept.
 pub fn note(
     gateway: &Gateway,
-    via: &str,
+    came: &Came,
     run: Option<RunRef>,
     bytes: usize,
     answer: &Result<CallbackAnswer, Refusal>,
@@ -41,19 +44,21 @@ pub fn note(
     inbox_id: Option<i64>,
 ) {
     let word = word(answer);
-    tracing::debug!(job.id = run.map(|run| run.job_id), via, answer = word, "webhook");
-    let Some(verdict) = verdict(answer) else { return };
-    let source = via.strip_prefix("source:").map(str::to_owned);
+    tracing::debug!(job.id = run.map(|run| run.job_id), via = %came, answer = word, "delivery");
+    let said = came.action();
+    let Some(verdict) = verdict(answer).filter(|verdict| said.is_none() || *verdict != DeliveryVerdict::Applied) else {
+        return;
+    };
     gateway.deliveries.log(Delivery {
         ago: Duration::ZERO,
         job_id: run.map(|run| run.job_id),
         run_lease: run.map(|run| run.run_lease),
         inbox_id,
         bytes,
-        via: if source.is_some() { Via::Source } else { Via::Hook },
+        via: came.via(),
         verdict,
-        action: None,
+        action: said.map(Action::as_str),
         reason: reason.map(str::to_owned).or_else(|| answer.is_err().then(|| word.to_owned())),
-        source,
+        source: came.source().map(str::to_owned),
     });
 }

@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use posthaste_engine::{
-    EngineError, endpoint,
+    EngineError,
+    callback::EndTerms,
+    endpoint,
     floor::Scan,
     lane::{self, Lane},
     lifecycle::wait::WaitTimes,
@@ -15,6 +17,7 @@ use posthaste_engine::{
 use posthaste_protocol::{accepted::Accepted, cel::CelSpec, endpoint::EndpointSpec, seal::SealKeys};
 use posthaste_service::shutdown::Shutdown;
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgConnection;
 
 use crate::sender::Sender;
 
@@ -31,7 +34,7 @@ pub struct Terms {
     pub retry: RetryPolicy,
     /// How long its runs may take, when nobody has parked them yet.
     pub times: WaitTimes,
-    /// What a webhook to its runs means.
+    /// What webhooks to its runs mean, and some callbacks.
     pub cel: Option<CelSpec>,
 }
 
@@ -47,6 +50,11 @@ impl Terms {
         let times = WaitTimes::of(Accepted::default(), callback, Duration::from_millis(spec.max_run_ms));
         Self { retry: RetryPolicy::from(&spec.retry), times, cel: spec.cel.clone() }
     }
+
+    /// What the ends of its runs need.
+    pub fn of_ends(&self) -> EndTerms {
+        EndTerms { retry: self.retry.clone(), has_cel: self.cel.is_some() }
+    }
 }
 
 /// The terms of every lane and endpoint, and every source.
@@ -54,16 +62,21 @@ impl Terms {
 pub struct AllTerms {
     by_lane: HashMap<i32, Arc<Terms>>,
     by_endpoint: HashMap<String, Arc<Terms>>,
-    senders: HashMap<String, Sender>,
+    senders: Arc<HashMap<String, Sender>>,
     unknown: Arc<Terms>,
     /// The database was read at least once: a source that is not here does not exist.
     pub is_read: bool,
 }
 
 impl AllTerms {
+    /// The terms of this lane: those of the contract where no endpoint takes it. `None`: it is new since they were read.
+    pub fn known(&self, scan: Scan) -> Option<&Terms> {
+        self.by_lane.get(&scan.lane_id).map(Arc::as_ref)
+    }
+
     /// The terms of this lane; those of the contract for a lane that is not known.
     pub fn of(&self, scan: Scan) -> &Terms {
-        self.by_lane.get(&scan.lane_id).unwrap_or(&self.unknown)
+        self.known(scan).unwrap_or(&self.unknown)
     }
 
     /// The terms of the endpoint of this name.
@@ -85,12 +98,30 @@ impl AllTerms {
         let by_kind: HashMap<&str, &str> = kinds.collect();
         let of = |lane: &Lane| {
             let by_its_kind = || by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied();
-            let name = lane.endpoint.as_deref().or_else(by_its_kind)?;
-            Some((lane.lane_id, Arc::clone(by_endpoint.get(name)?)))
+            by_endpoint.get(lane.endpoint.as_deref().or_else(by_its_kind)?).map(Arc::clone)
         };
-        let by_lane = lanes.iter().filter_map(of).collect();
+        let by_lane = lanes.iter().map(|lane| (lane.lane_id, of(lane).unwrap_or_default())).collect();
         Self { by_lane, by_endpoint, is_read: true, ..Self::default() }
     }
+
+    /// Reads lanes and endpoints. An endpoint that cannot be used is left out.
+    async fn read(connection: &mut PgConnection) -> Result<Self, EngineError> {
+        let lanes = lane::lanes(connection).await?;
+        let rows = endpoint::specs(connection).await?;
+        let specs = rows.into_iter().filter_map(|(name, spec)| Some((name, EndpointSpec::parse(&spec).ok()?)));
+        Ok(Self::new(&lanes, &specs.collect::<Vec<_>>()))
+    }
+}
+
+/// The terms with lanes and endpoints as they are now, for a run whose lane is new since they were read.
+pub async fn renew(connection: &mut PgConnection, terms: &ArcSwap<AllTerms>) -> Result<Arc<AllTerms>, EngineError> {
+    let now = AllTerms::read(connection).await?;
+    let before = terms.load();
+    let renewed = AllTerms { senders: Arc::clone(&before.senders), is_read: before.is_read, ..now };
+    let renewed = Arc::new(renewed);
+    // Should the sources be read anew just now, theirs are the newer terms.
+    terms.compare_and_swap(&before, Arc::clone(&renewed));
+    Ok(renewed)
 }
 
 /// Reads lanes, endpoints and sources. What cannot be used is left out: lanes then have the terms of the contract, and a source
@@ -100,20 +131,15 @@ async fn load(
     keys: Option<&SealKeys>,
     warned: &mut HashMap<String, String>,
 ) -> Result<AllTerms, EngineError> {
-    let (lanes, rows, sources) = session
-        .call(async |connection| {
-            let lanes = lane::lanes(connection).await?;
-            let rows = endpoint::specs(connection).await?;
-            Ok((lanes, rows, source::sources(connection).await?))
-        })
+    let (all, sources) = session
+        .call(async |connection| Ok((AllTerms::read(connection).await?, source::sources(connection).await?)))
         .await?;
-    let specs = rows.into_iter().filter_map(|(name, spec)| Some((name, EndpointSpec::parse(&spec).ok()?)));
-    let mut all = AllTerms::new(&lanes, &specs.collect::<Vec<_>>());
+    let mut senders = HashMap::with_capacity(sources.len());
     for row in sources {
         match Sender::resolve(&row, keys) {
             Ok(sender) => {
                 warned.remove(&row.name);
-                all.senders.insert(row.name, sender);
+                senders.insert(row.name, sender);
             }
             // Once per change, not at every look.
             Err(reason) => {
@@ -124,7 +150,7 @@ async fn load(
             }
         }
     }
-    Ok(all)
+    Ok(AllTerms { senders: Arc::new(senders), ..all })
 }
 
 /// Keeps the terms up to date until the soft stop.
@@ -186,5 +212,7 @@ mod tests {
         let ms = |lane_id| all.of(Scan { lane_id, priority: 1 }).times.callback.as_millis();
         assert_eq!([1, 2, 3].map(ms), [1000, 3000, 2000]);
         assert_eq!([4, 5].map(ms), [3_600_000; 2], "an endpoint that is gone, a lane that is new");
+        let known = [4, 5].map(|lane_id| all.known(Scan { lane_id, priority: 1 }).is_some());
+        assert_eq!(known, [true, false], "only the new one is read for");
     }
 }

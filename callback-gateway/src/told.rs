@@ -23,6 +23,8 @@ pub fn answer(id: JobId, told: &Told) -> Result<CallbackAnswer, Refusal> {
         Told::LeaseSuperseded { state } => {
             Err(Refusal::conflict(Code::LeaseSuperseded, "another run holds the job: stop this one", job(*state)))
         }
+        // Whoever asks for these has looked further by now.
+        Told::Unjudged | Told::LaneUnknown => Err(Refusal::overloaded()),
         Told::PastRetention => Err(Refusal::new(Code::PastRetention, "nothing is known of the job any more")),
     }
 }

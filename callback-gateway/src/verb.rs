@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use arc_swap::ArcSwap;
 use posthaste_engine::{
     EngineError,
-    callback::{self, CallbackEnd},
+    callback::{self, CallbackEnd, Told, finish},
     checkpoint::{Checkpoint, checkpoint},
     extend::{Heartbeat, extend},
     held::{RunRef, held},
@@ -22,7 +23,7 @@ use posthaste_service::entropy;
 use sqlx::PgConnection;
 
 use crate::{
-    terms::{AllTerms, DEFAULT_TIMES},
+    terms::{AllTerms, DEFAULT_TIMES, Terms, renew},
     work::{Beat, Done, Work},
 };
 
@@ -105,7 +106,7 @@ impl Verb {
         &self,
         connection: &mut PgConnection,
         part: Range<usize>,
-        terms: &AllTerms,
+        terms: &ArcSwap<AllTerms>,
     ) -> Result<Vec<Done>, EngineError> {
         match self {
             Self::Extend(beats) => heartbeats(connection, &beats[part], terms).await,
@@ -119,11 +120,7 @@ impl Verb {
             Self::Resume(signals) => {
                 Ok(resume(connection, &signals[part]).await?.into_iter().map(Done::Signalled).collect())
             }
-            Self::End(ends) => {
-                let policy_of = |scan| terms.of(scan).retry.clone();
-                let told = callback::finish(connection, &ends[part], &policy_of, entropy::jitter()).await?;
-                Ok(told.into_iter().map(Done::Told).collect())
-            }
+            Self::End(callbacks) => ends(connection, &callbacks[part], terms).await,
             Self::Recorded(runs) => {
                 let told = callback::recorded(connection, &runs[part], OF_WEBHOOKS).await?;
                 Ok(told.into_iter().map(Done::Told).collect())
@@ -146,12 +143,40 @@ async fn find(connection: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Done>, 
     Ok(runs)
 }
 
-async fn heartbeats(connection: &mut PgConnection, beats: &[Beat], terms: &AllTerms) -> Result<Vec<Done>, EngineError> {
+async fn ends(
+    connection: &mut PgConnection,
+    callbacks: &[CallbackEnd],
+    terms: &ArcSwap<AllTerms>,
+) -> Result<Vec<Done>, EngineError> {
+    let known = terms.load_full();
+    let terms_of = |scan| known.known(scan).map(Terms::of_ends);
+    let mut told = finish(connection, callbacks, &terms_of, entropy::jitter()).await?;
+    let new: Vec<usize> = (0..told.len()).filter(|&n| told[n] == Told::LaneUnknown).collect();
+    if !new.is_empty() {
+        let now = renew(connection, terms).await?;
+        let again: Vec<CallbackEnd> = new.iter().map(|&n| callbacks[n].clone()).collect();
+        let terms_of = |scan| Some(now.of(scan).of_ends());
+        for (n, answer) in new.into_iter().zip(finish(connection, &again, &terms_of, entropy::jitter()).await?) {
+            told[n] = answer;
+        }
+    }
+    Ok(told.into_iter().map(Done::Told).collect())
+}
+
+async fn heartbeats(
+    connection: &mut PgConnection,
+    beats: &[Beat],
+    terms: &ArcSwap<AllTerms>,
+) -> Result<Vec<Done>, EngineError> {
     let runs: Vec<RunRef> = beats.iter().map(|beat| beat.run).collect();
     // A first heartbeat parks its run, which then has the time that its endpoint gives.
     let held = held(connection, &runs).await?;
+    let mut terms_now = terms.load_full();
+    if held.iter().flatten().any(|held| terms_now.known(held.scan).is_none()) {
+        terms_now = renew(connection, terms).await?;
+    }
     let beats = beats.iter().zip(held).map(|(&Beat { run, wait_number, extend }, held)| {
-        let times = held.map_or(DEFAULT_TIMES, |held| terms.of(held.scan).times);
+        let times = held.map_or(DEFAULT_TIMES, |held| terms_now.of(held.scan).times);
         Heartbeat { run, wait_number, extend, times }
     });
     let beats: Vec<Heartbeat> = beats.collect();

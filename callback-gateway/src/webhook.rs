@@ -1,36 +1,40 @@
-//! Webhooks: what third parties send for a run, and what it means.
+//! Webhooks: what third parties send for a run, and what it means. A callback by token goes the same way where expressions are
+//! asked about it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use posthaste_engine::{
     callback::CallbackEnd,
-    filter::{Input, InputRun, Verdict},
+    filter::Verdict,
     held::RunRef,
     inbox::Quarantine,
     lifecycle::Outcome,
     resume::Signal,
-    waiting_on::{OpenWait, Stage, WaitingOn},
+    waiting_on::{Stage, WaitingOn},
 };
 use posthaste_protocol::{
     action::Action,
-    callback::{CallbackAnswer, CallbackOutcome, Digest, of_hook},
-    cel::CelSpec,
+    callback::{Callback, CallbackAnswer, CallbackOutcome, CallbackRequest, Digest, of_hook},
     id::JobId,
     inbound::{InboundRequest, InboundSignature},
-    problem::FieldError,
-    tree,
+    job::{JobRef, State},
+    token::Claims,
 };
+use posthaste_service::clock;
 
 use crate::{
+    came::Came,
     gateway::Gateway,
-    payload::Payload,
+    judge::{Judged, expressions, judge},
     refusal::Refusal,
     sender,
-    work::{Done, Work},
+    work::{Done, Work, run_of},
 };
 
+/// How often a webhook is judged for one wait after another that was met meanwhile.
+const TURNS: usize = 3;
 /// Headers that no expression sees and that are not kept: they hold what gives access.
 const HIDDEN: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 
@@ -39,15 +43,17 @@ const HIDDEN: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 pub struct Webhook {
     /// The run.
     pub run: RunRef,
-    /// How it came: `hook`, or `source:<name>`.
-    pub via: String,
+    /// How it came.
+    pub came: Came,
+    /// What recognises it when it comes again.
+    pub digest: Digest,
     /// Its headers, as expressions see them.
     pub headers: BTreeMap<String, String>,
-    /// Its body as it came.
+    /// Its body as it came; of a callback the result, or the payload, as JSON.
     pub body: Bytes,
     /// When it came, seconds since 1970.
     pub received_unix: i64,
-    /// It needs no signature any more: that of its source was verified, or its own when it came first.
+    /// It needs no signature any more: that of its source was verified, or its own when it came first, or it has a token.
     pub verified: bool,
 }
 
@@ -79,9 +85,23 @@ pub fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 impl Webhook {
-    /// What recognises it when it comes again.
-    pub fn digest(&self) -> Digest {
-        of_hook(&self.body)
+    /// A webhook to a capability URL.
+    pub fn of_hook(claims: &Claims, headers: &HeaderMap, body: Bytes) -> Self {
+        let (headers, digest, received_unix) = (visible(headers), of_hook(&body), clock::unix_now());
+        Self { run: run_of(claims), came: Came::Hook, digest, headers, body, received_unix, verified: false }
+    }
+
+    /// A callback by token.
+    pub fn of_callback(claims: &Claims, action: Action, headers: &HeaderMap, request: CallbackRequest) -> Self {
+        let json = match request.callback {
+            Callback::Complete { result } => result,
+            Callback::Resume { payload } => payload,
+            _ => None,
+        };
+        let body = json.map_or_else(Bytes::new, |json| Box::<str>::from(json).into_string().into());
+        let (headers, received_unix) = (visible(headers), clock::unix_now());
+        let (run, came, digest) = (run_of(claims), Came::Callback(action), request.digest);
+        Self { run, came, digest, headers, body, received_unix, verified: true }
     }
 
     /// It, to be kept.
@@ -89,8 +109,8 @@ impl Webhook {
         Quarantine {
             run: self.run,
             wait: None,
-            via: self.via.clone(),
-            digest: self.digest(),
+            via: self.came.to_string(),
+            digest: self.digest,
             payload: self.body.to_vec(),
             headers: serde_json::to_string(&self.headers).ok(),
             error,
@@ -118,94 +138,99 @@ impl Webhook {
     }
 }
 
-/// Finds out what a webhook means for its run, and does it: signature, then expressions, then one commit.
-pub async fn take(gateway: &Gateway, webhook: &Webhook) -> Result<Taken, Refusal> {
-    let Done::Found(found) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
-        return Err(Refusal::overloaded());
-    };
-    let Some(run) = found else {
-        let recorded = gateway.commits.commit(Work::Recorded(webhook.run, webhook.digest())).await?;
-        return recorded.answer(webhook.job()).map(Taken::Settled);
-    };
-    if run.stage == Stage::Running {
-        return Ok(Taken::Early);
+/// What is to be done.
+enum Step {
+    /// Nothing more.
+    Taken(Taken),
+    /// This.
+    Commit(Work),
+}
+
+/// Finds out what a webhook means for its run, and does it: signature, then expressions, then one commit. It is judged anew
+/// when another one meets its wait meanwhile.
+pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Taken, Refusal> {
+    let mut turn = 1;
+    loop {
+        let Done::Found(found) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
+            return Err(Refusal::overloaded());
+        };
+        let Some(run) = found else {
+            let recorded = gateway.commits.commit(Work::Recorded(webhook.run, webhook.digest)).await?;
+            return recorded.answer(webhook.job()).map(Taken::Settled);
+        };
+        let done = match step(gateway, webhook, run).await? {
+            Step::Taken(taken) => return Ok(taken),
+            Step::Commit(work) => gateway.commits.commit(work).await?,
+        };
+        if turn == TURNS || !done.is_overtaken() {
+            return done.answer(webhook.job()).map(Taken::Settled);
+        }
+        turn += 1;
     }
-    let wait = run.waits.first();
-    if let Some(signature) = wait.and_then(|wait| wait.signature.as_deref()).filter(|_| !webhook.verified) {
+}
+
+async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn>) -> Result<Step, Refusal> {
+    let called = webhook.came.action();
+    if called.is_none() && run.stage == Stage::Running {
+        return Ok(Step::Taken(Taken::Early));
+    }
+    if run.met.contains(&webhook.digest) {
+        let job = JobRef { id: webhook.job(), state: State::Waiting };
+        return Ok(Step::Taken(Taken::Settled(CallbackAnswer::duplicate(job))));
+    }
+    // A completion is for the run, whatever this waits for.
+    let wait = run.waits.first().filter(|_| called != Some(Action::Complete)).cloned();
+    let signature = wait.as_ref().and_then(|wait| wait.signature.as_deref());
+    if let Some(signature) = signature.filter(|_| !webhook.verified) {
         webhook.verify(signature)?;
     }
-    let payload = Payload::read(&webhook.headers, &webhook.body)?;
-    let verdict = match judge(gateway, webhook, &run, wait, &payload) {
-        Ok(verdict) => verdict,
-        Err(why) => return Ok(Taken::Unjudged(why)),
+    let spec = match expressions(gateway, webhook, &run, wait.as_ref()) {
+        Ok(spec) => spec,
+        Err(why) => return Ok(Step::Taken(Taken::Unjudged(why))),
     };
-    let Some(work) = work(webhook, &run, wait, payload, verdict) else {
-        return Ok(Taken::Settled(CallbackAnswer::of(CallbackOutcome::Ignored)));
-    };
-    gateway.commits.commit(work).await?.answer(webhook.job()).map(Taken::Settled)
-}
-
-/// Applies the expressions of the source, else of the wait, the job or the endpoint; where none are, any webhook will do.
-fn judge(
-    gateway: &Gateway,
-    webhook: &Webhook,
-    run: &WaitingOn,
-    wait: Option<&OpenWait>,
-    payload: &Payload,
-) -> Result<Verdict, String> {
-    let terms = gateway.terms.load();
-    let of_source = webhook.via.strip_prefix("source:").and_then(|name| terms.sender(name)?.cel.clone());
-    let of_wait = || wait.and_then(|wait| wait.cel.as_deref()).or(run.cel.as_deref()).map(CelSpec::parse).transpose();
-    let said = |faults: Vec<FieldError>| faults.first().map(ToString::to_string).unwrap_or_default();
-    let spec = match of_source {
-        Some(spec) => Some(spec),
-        None => of_wait().map_err(said)?,
-    };
-    let of_endpoint = || run.endpoint.as_deref().and_then(|name| terms.of_endpoint(name)?.cel.clone());
-    let spec = spec.or_else(of_endpoint).unwrap_or_default();
-    let filter = gateway.filters.get(&spec).map_err(said)?;
-    let metadata = tree::read(&run.metadata).unwrap_or_default();
-    let input = Input {
-        payload: &payload.value,
-        headers: &webhook.headers,
-        run: Some(InputRun {
-            job_id: run.job_id,
-            kind: &run.kind,
-            queue: &run.queue,
-            tags: &run.tags,
-            metadata: &metadata,
-            attempt: u32::try_from(run.attempt).unwrap_or(1),
-            run_lease: webhook.run.run_lease,
-        }),
-    };
-    filter.judge(&input).map_err(|error| error.to_string())
-}
-
-/// What a verdict asks for: a plain wait is completed or failed, a suspended one resumed or failed. `None`: nothing.
-fn work(
-    webhook: &Webhook,
-    run: &WaitingOn,
-    wait: Option<&OpenWait>,
-    payload: Payload,
-    verdict: Verdict,
-) -> Option<Work> {
-    let end = |outcome, action| CallbackEnd { run: webhook.run, outcome, action, digest: webhook.digest() };
-    Some(match verdict {
-        Verdict::Ignore => return None,
-        Verdict::Fail { error } => Work::End(end(Outcome::Failed { error, retry_after: None }, Action::Fail)),
-        Verdict::Complete { result } => {
-            let result = result.or(payload.json);
-            if run.stage == Stage::Suspended {
-                Work::Resume(Signal {
-                    run: webhook.run,
-                    wait: wait.map(|wait| wait.name.clone()),
-                    payload: result,
-                    digest: webhook.digest(),
-                    via: webhook.via.clone(),
-                })
-            } else {
-                Work::End(end(Outcome::Completed { result }, Action::Complete))
-            }
-        }
+    if called == Some(Action::Resume) && run.stage != Stage::Suspended && spec.is_some() {
+        // The engine would give it to the wait as soon as there is one, and ask no expressions.
+        return Ok(Step::Taken(Taken::Early));
+    }
+    if called.is_some() && spec.is_none() {
+        let json = String::from_utf8_lossy(&webhook.body).into_owned();
+        let json = Some(json).filter(|json| !json.is_empty());
+        return Ok(webhook.means(&run, json, Verdict::Complete { result: None }));
+    }
+    let Judged { run, json, verdict } = judge(gateway, webhook, run, spec).await?;
+    Ok(match verdict {
+        Ok(verdict) => webhook.means(&run, json, verdict),
+        Err(why) => Step::Taken(Taken::Unjudged(why)),
     })
+}
+
+impl Webhook {
+    /// What a verdict asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
+    /// says, or fails.
+    fn means(&self, run: &WaitingOn, json: Option<String>, verdict: Verdict) -> Step {
+        let called = self.came.action();
+        let end = |outcome, action| {
+            let action = called.unwrap_or(action);
+            Work::End(CallbackEnd { run: self.run, outcome, action, digest: self.digest, judged: true })
+        };
+        Step::Commit(match verdict {
+            Verdict::Ignore => return Step::Taken(Taken::Settled(CallbackAnswer::of(CallbackOutcome::Ignored))),
+            Verdict::Fail { error } => end(Outcome::Failed { error, retry_after: None }, Action::Fail),
+            Verdict::Complete { result } => {
+                let result = result.or(json);
+                if called.map_or(run.stage == Stage::Suspended, |action| action == Action::Resume) {
+                    // Where no wait has any of its own, a token is good for whichever is the next.
+                    let named = called.is_none() || run.waits.iter().any(|wait| wait.cel.is_some());
+                    let wait = run.waits.first().filter(|_| named).map(|wait| wait.name.clone());
+                    Work::Resume(self.signal(wait, result))
+                } else {
+                    end(Outcome::Completed { result }, Action::Complete)
+                }
+            }
+        })
+    }
+
+    fn signal(&self, wait: Option<String>, payload: Option<String>) -> Signal {
+        Signal { run: self.run, wait, payload, digest: self.digest, via: self.came.to_string() }
+    }
 }

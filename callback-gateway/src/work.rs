@@ -6,7 +6,6 @@ use posthaste_engine::{
     callback::{CallbackEnd, Told},
     checkpoint::{Checkpoint, Checkpointed},
     claim::Lease,
-    delivery::Via,
     extend::Alive,
     held::RunRef,
     inbox::Quarantine,
@@ -109,8 +108,8 @@ pub fn run_of(claims: &Claims) -> RunRef {
 }
 
 impl Work {
-    /// What this callback asks for.
-    pub fn of(claims: &Claims, action: Action, request: CallbackRequest) -> Self {
+    /// What this callback asks for; `None` for a resume, for which is looked first what its run waits for.
+    pub fn of(claims: &Claims, action: Action, request: CallbackRequest) -> Option<Self> {
         let run = run_of(claims);
         let outcome = match request.callback {
             Callback::Complete { result } => {
@@ -136,17 +135,17 @@ impl Work {
             },
             Callback::Heartbeat { extend_ms } => {
                 let extend = extend_ms.map(Duration::from_millis);
-                return Self::Heartbeat(Beat { run, wait_number: claims.wait, extend });
+                return Some(Self::Heartbeat(Beat { run, wait_number: claims.wait, extend }));
             }
-            Callback::Progress(progress) => return Self::Progress(run, progress),
-            Callback::Checkpoint { seq, steps } => return Self::Checkpoint(Checkpoint { run, seq: Some(seq), steps }),
-            Callback::Resume { payload } => {
-                let payload = payload.map(|json| Box::<str>::from(json).into());
-                let via = Via::Callback.as_str().to_owned();
-                return Self::Resume(Signal { run, wait: None, payload, digest: request.digest, via });
+            Callback::Progress(progress) => return Some(Self::Progress(run, progress)),
+            Callback::Checkpoint { seq, steps } => {
+                return Some(Self::Checkpoint(Checkpoint { run, seq: Some(seq), steps }));
             }
+            Callback::Resume { .. } => return None,
         };
-        Self::End(CallbackEnd { run, outcome, action, digest: request.digest })
+        // Expressions say what a completion means; whoever says anything else is believed.
+        let judged = action != Action::Complete;
+        Some(Self::End(CallbackEnd { run, outcome, action, digest: request.digest, judged }))
     }
 
     /// What only one callback of a batch may do: this verb to this job. `None`: any number may.
@@ -177,6 +176,11 @@ impl Done {
     /// Whether all that is known is that the run does not go on.
     pub const fn is_over(&self) -> bool {
         matches!(self, Self::Checkpointed(Checkpointed::Over))
+    }
+
+    /// Whether another signal met the wait that this one was judged for.
+    pub const fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Signalled(Signalled::Told(Told::AlreadyFinalized { state: State::Waiting, winner: None })))
     }
 
     /// What the caller is told of it.

@@ -32,6 +32,17 @@ pub struct CallbackEnd {
     pub action: Action,
     /// Of its action and body.
     pub digest: Digest,
+    /// Expressions have been asked, or it is none of those that they are asked about.
+    pub judged: bool,
+}
+
+/// What the endpoint of a lane gives the ends of its runs.
+#[derive(Debug, Clone)]
+pub struct EndTerms {
+    /// How its jobs are tried again.
+    pub retry: RetryPolicy,
+    /// It has expressions that judge callbacks.
+    pub has_cel: bool,
 }
 
 /// What the caller is told.
@@ -61,6 +72,10 @@ pub enum Told {
     },
     /// Nothing is known of the job any more.
     PastRetention,
+    /// Nothing was done: expressions of the job or its endpoint are to be asked first.
+    Unjudged,
+    /// Nothing was done: the caller does not know the lane of the run.
+    LaneUnknown,
 }
 
 /// The end that came first.
@@ -75,12 +90,12 @@ pub struct Winner {
 }
 
 /// Ends the runs of these callbacks, in a transaction of its own, and tells what became of each, in order. Of two for
-/// one run, the first of the batch is tried first. `policy_of` knows how the jobs of a lane are retried; `jitter` is drawn in
-/// `[0, 1)`.
+/// one run, the first of the batch is tried first. `terms_of` knows what the endpoint of a lane gives; `jitter` is drawn in
+/// `[0, 1)`. Where the job or the endpoint has expressions, a callback that was not judged is left alone, and told so.
 pub async fn finish(
     connection: &mut PgConnection,
     callbacks: &[CallbackEnd],
-    policy_of: &(dyn Fn(Scan) -> RetryPolicy + Sync),
+    terms_of: &(dyn Fn(Scan) -> Option<EndTerms> + Sync),
     jitter: f64,
 ) -> Result<Vec<Told>, EngineError> {
     let mut told: Vec<Option<Told>> = vec![None; callbacks.len()];
@@ -90,8 +105,8 @@ pub async fn finish(
         if open.is_empty() {
             break;
         }
-        for (n, state) in apply(connection, callbacks, &open, policy_of, jitter).await? {
-            told[n] = Some(Told::Applied { state });
+        for (n, answer) in apply(connection, callbacks, &open, terms_of, jitter).await? {
+            told[n] = Some(answer);
         }
         let lost: Vec<usize> = open.into_iter().filter(|&n| told[n].is_none()).collect();
         for (n, verdict, now) in verdicts(connection, callbacks, &lost).await? {
@@ -105,34 +120,46 @@ pub async fn finish(
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
 }
 
-/// Ends those of the `open` callbacks whose runs are held, at most one for each run. Returns them with their jobs' states.
+/// Ends those of the `open` callbacks whose runs are held, at most one for each run. Returns what these are told, and those
+/// that are left alone.
 async fn apply(
     connection: &mut PgConnection,
     callbacks: &[CallbackEnd],
     open: &[usize],
-    policy_of: &(dyn Fn(Scan) -> RetryPolicy + Sync),
+    terms_of: &(dyn Fn(Scan) -> Option<EndTerms> + Sync),
     jitter: f64,
-) -> Result<Vec<(usize, State)>, EngineError> {
+) -> Result<Vec<(usize, Told)>, EngineError> {
     let mut seen = HashSet::new();
     let firsts: Vec<usize> = open.iter().copied().filter(|&n| seen.insert(key(callbacks[n].run))).collect();
     let runs: Vec<RunRef> = firsts.iter().map(|&n| callbacks[n].run).collect();
     let mut ends = Vec::with_capacity(firsts.len());
     let mut places = HashMap::with_capacity(firsts.len());
-    for (n, held) in firsts.into_iter().zip(held(connection, &runs).await?) {
-        if let Some(held) = held {
-            ends.push(end(&held, &callbacks[n], policy_of(held.scan), jitter));
+    let mut told = Vec::new();
+    for (first, held) in firsts.into_iter().zip(held(connection, &runs).await?) {
+        let Some(held) = held else { continue };
+        let of_run = || open.iter().copied().filter(|&n| callbacks[n].run == held.run);
+        let Some(EndTerms { retry, has_cel }) = terms_of(held.scan) else {
+            told.extend(of_run().map(|n| (n, Told::LaneUnknown)));
+            continue;
+        };
+        let mut next = Some(first);
+        if has_cel || held.has_cel {
+            told.extend(of_run().filter(|&n| !callbacks[n].judged).map(|n| (n, Told::Unjudged)));
+            next = of_run().find(|&n| callbacks[n].judged);
+        }
+        if let Some(n) = next {
+            ends.push(end(&held, &callbacks[n], retry, jitter));
             places.insert(key(held.run), n);
         }
     }
-    if ends.is_empty() {
-        return Ok(Vec::new());
+    if !ends.is_empty() {
+        let ended = finalize_any(connection, &ends, EndedBy::Callback).await?;
+        told.extend(ended.into_iter().filter_map(|run| {
+            let n = places.get(&(run.job_id, run.run_lease))?;
+            Some((*n, Told::Applied { state: state_after(&run.outcome) }))
+        }));
     }
-    let ended = finalize_any(connection, &ends, EndedBy::Callback).await?;
-    let applied = ended.into_iter().filter_map(|run| {
-        let n = places.get(&(run.job_id, run.run_lease))?;
-        Some((*n, state_after(&run.outcome)))
-    });
-    Ok(applied.collect())
+    Ok(told)
 }
 
 fn key(run: RunRef) -> (i64, i64) {

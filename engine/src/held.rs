@@ -47,6 +47,8 @@ pub struct HeldRun {
     pub waits: bool,
     /// Somebody asked to cancel the job.
     pub cancel_requested: bool,
+    /// The job has expressions of its own that judge callbacks. Only [`held`] looks.
+    pub has_cel: bool,
 }
 
 impl HeldRun {
@@ -89,6 +91,7 @@ impl From<&ClaimedRun> for HeldRun {
             body_us: None,
             waits: false,
             cancel_requested: false,
+            has_cel: false,
         }
     }
 }
@@ -106,7 +109,7 @@ pub async fn held(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<
     for row in &rows {
         let n = usize::try_from(row.try_get::<i64, _>("n")?).unwrap_or(usize::MAX);
         if let Some((run, slot)) = n.checked_sub(1).and_then(|n| runs.get(n).zip(held.get_mut(n))) {
-            *slot = Some(read(row, *run)?);
+            *slot = Some(HeldRun { has_cel: row.try_get("has_cel")?, ..read(row, *run)? });
         }
     }
     Ok(held)
@@ -134,5 +137,6 @@ pub(crate) fn read(row: &PgRow, run: RunRef) -> Result<HeldRun, EngineError> {
         body_us: row.try_get("body_us")?,
         waits: row.try_get("waits")?,
         cancel_requested: row.try_get("cancel_requested")?,
+        has_cel: false,
     })
 }

@@ -27,11 +27,11 @@ pub struct Quarantine {
     pub run: RunRef,
     /// The wait that it is for; `None`: the run itself, or its next wait.
     pub wait: Option<String>,
-    /// How it came: `callback`, `hook`, `source:<name>`.
+    /// How it came: `callback:<action>`, `hook`, `source:<name>`.
     pub via: String,
     /// What recognises it when it comes again.
     pub digest: Digest,
-    /// Its body as it came.
+    /// Its body as it came; of a callback the result, or the payload, as JSON.
     pub payload: Vec<u8>,
     /// Those of its headers that expressions see: a JSON object.
     pub headers: Option<String>,

@@ -210,6 +210,7 @@ impl LostRun {
             body_us: None,
             waits: false,
             cancel_requested: false,
+            has_cel: false,
         }
     }
 

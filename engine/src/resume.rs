@@ -31,7 +31,7 @@ pub struct Signal {
     pub payload: Option<String>,
     /// What recognises it when it comes again.
     pub digest: Digest,
-    /// How it came, for people: `callback`, `hook`, `source:<name>`.
+    /// How it came: `callback:resume`, `hook`, `source:<name>`.
     pub via: String,
 }
 

@@ -1,8 +1,8 @@
-//! Waiting on: what a gateway asks of a run before it judges a webhook for it. Locks nothing.
+//! Waiting on: what a gateway asks of a run before it judges what came for it. Locks nothing.
 
 use std::collections::HashMap;
 
-use posthaste_protocol::id::JobId;
+use posthaste_protocol::{callback::Digest, id::JobId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{EngineError, held::RunRef};
@@ -32,6 +32,8 @@ pub struct WaitingOn {
     pub stage: Stage,
     /// The callback waits that nothing has met, in the order given; none unless the run is suspended.
     pub waits: Vec<OpenWait>,
+    /// The digests of what met its other callback waits.
+    pub met: Vec<Digest>,
 }
 
 /// Where a run is that goes on.
@@ -82,6 +84,7 @@ fn read(row: &PgRow) -> Result<WaitingOn, EngineError> {
     let names: Vec<String> = row.try_get("names")?;
     let cels: Vec<Option<String>> = row.try_get("cels")?;
     let signatures: Vec<Option<String>> = row.try_get("signatures")?;
+    let met: Vec<Vec<u8>> = row.try_get("met")?;
     let waits = names.into_iter().zip(cels).zip(signatures);
     let waits = waits.map(|((name, cel), signature)| OpenWait { name, cel, signature });
     Ok(WaitingOn {
@@ -96,5 +99,6 @@ fn read(row: &PgRow) -> Result<WaitingOn, EngineError> {
         cel: row.try_get("job_cel")?,
         stage,
         waits: waits.collect(),
+        met: met.into_iter().filter_map(|digest| digest.try_into().ok()).collect(),
     })
 }

@@ -233,6 +233,7 @@ async fn early(tx: &mut PgConnection, locked: &[Locked]) -> Result<Vec<Came>, En
     }
     let rows = sqlx::query(include_str!("sql/early.sql"))
         .bind(locked.iter().map(|run| run.held.run.job_id).collect::<Vec<_>>())
+        .bind(locked.iter().map(|run| run.held.run.run_lease).collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
     let came = rows.iter().map(|row| {

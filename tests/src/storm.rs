@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use posthaste_engine::{
-    callback::{CallbackEnd, Told, Winner, finish},
+    callback::{CallbackEnd, EndTerms, Told, Winner, finish},
     claim::ClaimedRun,
     floor::Scan,
     held::RunRef,
@@ -93,8 +93,9 @@ async fn call_all(connection: &mut PgConnection, run: &ClaimedRun, caller: usize
             _ => None,
         };
         let told = if let Some((action, outcome)) = outcome {
-            let call = CallbackEnd { run: reference, outcome, action, digest };
-            finish(connection, &[call], &policy, 0.0).await.expect("a callback").remove(0)
+            let call = CallbackEnd { run: reference, outcome, action, digest, judged: true };
+            let terms = |scan| Some(EndTerms { retry: policy(scan), has_cel: false });
+            finish(connection, &[call], &terms, 0.0).await.expect("a callback").remove(0)
         } else {
             let via = "storm".to_owned();
             let signal = Signal { run: reference, wait: None, payload: None, digest, via };

@@ -27,7 +27,7 @@ impl Rig {
     }
 
     /// Writes the endpoint of kind `k`, and waits until the gateway has read it.
-    async fn endpoint(&mut self, cel: &str) {
+    pub async fn endpoint(&mut self, cel: &str) {
         let spec = format!(r#"{{"url": "https://a.example", "kinds": ["k"], "cel": {cel}}}"#);
         let spec = EndpointSpec::parse(&spec).unwrap();
         let text = serde_json::to_string(&spec).unwrap();
@@ -51,7 +51,7 @@ impl Rig {
     }
 
     /// Suspends a run as its function asks.
-    async fn suspend(&mut self, run: &ClaimedRun, body: &str) {
+    pub async fn suspend(&mut self, run: &ClaimedRun, body: &str) {
         let suspends = [Suspend {
             run: FakeDispatcher::accepted(run).run,
             suspension: Suspension::parse(body).unwrap(),
@@ -61,7 +61,7 @@ impl Rig {
         suspend(&mut self.dispatcher.settles, &suspends, &[run.lease.lease_id]).await.unwrap();
     }
 
-    async fn result(&mut self, run: &ClaimedRun) -> String {
+    pub async fn result(&mut self, run: &ClaimedRun) -> String {
         let query =
             format!("select coalesce(result::text, 'none') from posthaste.attempt where job_id = {}", run.job_id);
         sql::text(&mut self.connection, &query).await

@@ -5,6 +5,7 @@
 mod callbacks;
 mod client;
 mod hooks;
+mod judged;
 mod life;
 mod outage;
 mod races;

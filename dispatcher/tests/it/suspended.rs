@@ -107,3 +107,19 @@ async fn a_suspension_that_cannot_be_is_a_failed_attempt() {
     dispatcher.stop().await;
     assert_eq!((sql::count(&mut connection, "lease").await, sql::count(&mut connection, "waiting").await), (0, 0));
 }
+
+#[tokio::test]
+async fn a_signal_that_nobody_looked_at_is_found_without_a_gateway() {
+    let (db, function, mut connection) = scene(json!({})).await;
+    function.on("k", [suspended(&json!({"wait": {"name": "paid", "for": "callback"}})), Answer::status(204)]);
+    let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
+    let job = sql::enqueue(&mut connection, "kind => 'k'").await;
+    until_state(&mut connection, job, "waiting").await;
+    // As a gateway leaves it that is lost between writing the signal and looking for its wait.
+    let left = "insert into posthaste.inbox (job_id, run_lease, lease_id, nonce, look_at, why, via, digest, payload)
+        select job_id, run_lease, lease_id, nonce, now(), 'early', 'callback', decode(md5(''), 'hex'), '7' from posthaste.waiting";
+    sql::run(&mut connection, left).await;
+    until_state(&mut connection, job, "completed").await;
+    assert_eq!(function.requests(2).await[1].json()["resume"]["payload"], 7);
+    dispatcher.stop().await;
+}

@@ -1,7 +1,8 @@
 -- inbox due: early signals whose turn it is, which others are not looking at. Those of jobs that have ended, or that nobody
--- knows, are dropped; the others are looked at again after a tenth of their age, 1 to 30 s. $1 at most so many.
+-- knows, are dropped. One that names no wait, of a run whose wait has expressions of its own, is given to the gateways, to be
+-- judged for that run. The others are looked at again after a tenth of their age, 1 to 30 s. $1 at most so many.
 with due as materialized (
-  select b.inbox_id, b.job_id, b.received_at
+  select b.inbox_id, b.job_id, b.received_at, b.wait, b.digest
   from posthaste.inbox b
   where b.look_at <= now()
   order by b.look_at
@@ -20,10 +21,24 @@ judged as materialized (
 dropped as (
   delete from posthaste.inbox b using judged g where b.inbox_id = g.inbox_id and g.dropped
 ),
+given as (
+  update posthaste.inbox b
+  set why = 'quarantined', look_at = null, judge_at = now(), run_lease = w.run_lease, lease_id = w.lease_id, nonce = w.nonce
+  from judged g
+  join posthaste.parked w on w.job_id = g.job_id and w.need is not null
+  where b.inbox_id = g.inbox_id and not g.dropped and g.wait is null
+    and exists (
+      select from posthaste.wait x
+      where x.job_id = w.job_id and x.run_lease = w.run_lease and x.cel is not null and x.met_at is null and not x.timed_out)
+    and not exists (
+      select from posthaste.inbox o
+      where o.job_id = w.job_id and o.why = 'quarantined' and o.run_lease = w.run_lease and o.digest = g.digest and o.wait is null)
+  returning b.inbox_id
+),
 later as (
   update posthaste.inbox b
   set look_at = now() + least(greatest((now() - g.received_at) / 10, interval '1 second'), interval '30 seconds')
   from judged g
-  where b.inbox_id = g.inbox_id and not g.dropped
+  where b.inbox_id = g.inbox_id and not g.dropped and b.inbox_id not in (select v.inbox_id from given v)
 )
 select g.job_id, g.dropped from judged g

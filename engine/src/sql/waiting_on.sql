@@ -13,13 +13,14 @@ select
   j.max_attempts,
   coalesce(j.metadata::text, '{}') as metadata,
   coalesce(j.tags, '{}') as tags,
-  (j.callback -> 'cel')::text as job_cel,
+  j.callback ->> 'cel' as job_cel,
   -- One that a heartbeat parked while its POST is open is not: its answer is still to come.
   w.job_id is not null and (w.need is not null or w.http_status is not null or h.failures is null) as parked,
   w.need is not null as suspended,
   coalesce(open.names, '{}') as names,
   coalesce(open.cels, '{}') as cels,
-  coalesce(open.signatures, '{}') as signatures
+  coalesce(open.signatures, '{}') as signatures,
+  coalesce(open.met, '{}') as met
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[]) with ordinality as i (job_id, run_lease, lease_id, nonce, n)
 join posthaste.job j on j.job_id = i.job_id
 join posthaste.lane l on l.lane_id = j.lane_id
@@ -37,11 +38,14 @@ left join lateral (
   limit 1
 ) h on true
 left join lateral (
-  select array_agg(x.name order by x.n) as names, array_agg(x.cel::text order by x.n) as cels,
-    array_agg(x.signature::text order by x.n) as signatures
+  select
+    array_agg(x.name order by x.n) filter (where x.met_at is null) as names,
+    array_agg(x.cel::text order by x.n) filter (where x.met_at is null) as cels,
+    array_agg(x.signature::text order by x.n) filter (where x.met_at is null) as signatures,
+    array_agg(x.digest) filter (where x.met_at is not null) as met
   from posthaste.wait x
   where w.need is not null and x.job_id = w.job_id and x.run_lease = w.run_lease and x.awaits = 'callback'
-    and x.met_at is null and not x.timed_out
+    and not x.timed_out
 ) open on true
 where coalesce(w.failures, h.failures) is not null
   and not exists (select from posthaste.attempt a where a.job_id = i.job_id and a.run_lease = i.run_lease)

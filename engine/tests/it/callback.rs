@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthaste_engine::{
-    callback::{CallbackEnd, Told, Winner, finish},
+    callback::{CallbackEnd, EndTerms, Told, Winner, finish},
     claim::{ClaimedRun, Lease},
     finalize::Settled,
     floor::Scan,
@@ -42,15 +42,20 @@ pub fn callback(claimed: &ClaimedRun, action: Action, digest: u8) -> CallbackEnd
         _ => failed("callback"),
     };
     let run = RunRef { lease: claimed.lease, job_id: claimed.job_id, run_lease: claimed.run_lease };
-    CallbackEnd { run, outcome, action, digest: [digest; 16] }
+    CallbackEnd { run, outcome, action, digest: [digest; 16], judged: action != Action::Complete }
 }
 
 pub fn policy(_scan: Scan) -> RetryPolicy {
     RETRY
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "finish asks for one")]
+pub fn terms(scan: Scan) -> Option<EndTerms> {
+    Some(EndTerms { retry: policy(scan), has_cel: false })
+}
+
 async fn one(connection: &mut PgConnection, callback: CallbackEnd) -> Told {
-    let mut told = finish(connection, &[callback], &policy, 0.0).await.unwrap();
+    let mut told = finish(connection, &[callback], &terms, 0.0).await.unwrap();
     assert_eq!(told.len(), 1);
     told.remove(0)
 }
@@ -124,7 +129,7 @@ async fn whoever_comes_second_is_told_who_won() {
         callback(&claimed, Action::Fail, 2),
     ];
 
-    let told = finish(&mut connection, &batch, &policy, 0.0).await.unwrap();
+    let told = finish(&mut connection, &batch, &terms, 0.0).await.unwrap();
 
     let winner = Winner {
         outcome: "completed".to_owned(),
@@ -136,6 +141,40 @@ async fn whoever_comes_second_is_told_who_won() {
         [Told::Applied { state }, Told::Duplicate { state }, Told::AlreadyFinalized { state, winner: Some(winner) }];
     assert_eq!(told, expected);
     assert_eq!(attempts(&mut connection, claimed.job_id).await, ["1:completed"]);
+}
+
+#[tokio::test]
+async fn a_completion_that_expressions_are_to_judge_is_left_alone_until_they_were() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    for (callback_of_job, of_endpoint) in
+        [(r#"{"cel": {"filter": "payload.done"}}"#, false), (r#"{"cel": null}"#, true)]
+    {
+        enqueue(&mut connection, &format!("'k', callback => '{callback_of_job}'")).await;
+        let claimed = dispatcher.claim_one().await;
+        let mut batch: Vec<_> = (1..=6).map(|digest| callback(&claimed, Action::Complete, digest)).collect();
+        let judge = |scan| terms(scan).map(|terms| EndTerms { has_cel: of_endpoint, ..terms });
+
+        let told = finish(&mut connection, &batch, &judge, 0.0).await.unwrap();
+        assert_eq!(told, vec![Told::Unjudged; 6]);
+        batch[4].judged = true;
+        let told = finish(&mut connection, &batch, &judge, 0.0).await.unwrap();
+        assert_eq!(told[4], Told::Applied { state: State::Completed });
+        assert_eq!(told[..4], vec![Told::Unjudged; 4]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_know_the_lane_of_a_run_ends_it_not() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    let batch = [callback(&claimed, Action::Complete, 1), callback(&claimed, Action::Fail, 2)];
+    let told = finish(&mut connection, &batch, &|_| None, 0.0).await.unwrap();
+    assert_eq!(told, [Told::LaneUnknown, Told::LaneUnknown]);
+    assert_eq!(
+        finish(&mut connection, &batch, &terms, 0.0).await.unwrap()[0],
+        Told::Applied { state: State::Completed }
+    );
 }
 
 #[tokio::test]

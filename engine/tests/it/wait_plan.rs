@@ -34,7 +34,7 @@ const FINALIZE: &str = concat!(
 const SUSPENDED: &[(&str, &str, &str)] = &[
     ("suspended", "bigint[]", include_str!("../../src/sql/suspended.sql")),
     ("waits", "bigint[], bigint[], boolean, timestamptz", include_str!("../../src/sql/waits.sql")),
-    ("early", "bigint[]", include_str!("../../src/sql/early.sql")),
+    ("early", "bigint[], bigint[]", include_str!("../../src/sql/early.sql")),
     ("next_look", "bigint[], timestamptz", include_str!("../../src/sql/next_look.sql")),
     ("wake", "bigint[], bigint[], smallint[], boolean[]", include_str!("../../src/sql/wake.sql")),
     (
@@ -166,7 +166,7 @@ async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnec
     for (name, arguments) in [
         ("suspended", jobs.to_owned()),
         ("waits", format!("{jobs}, {ones}, true, null")),
-        ("early", jobs.to_owned()),
+        ("early", format!("{jobs}, {ones}")),
         ("next_look", format!("{jobs}, null")),
         ("met", format!("{jobs}, {ones}, {ones}, {}, '{{}}', '{{}}'", hundred("false"))),
         ("wake", format!("{jobs}, {ones}, {ones}, {}", hundred("false"))),

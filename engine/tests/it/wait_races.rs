@@ -19,7 +19,7 @@ use posthaste_tests::{
 };
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use crate::callback::{callback, policy};
+use crate::callback::{callback, policy, terms};
 
 /// A waiting run, one who looks, and two who act.
 struct Stage {
@@ -65,7 +65,7 @@ async fn close(tx: Transaction<'_, Postgres>, commits: bool) {
 }
 
 async fn complete(connection: &mut PgConnection, claimed: &ClaimedRun) -> Told {
-    finish(connection, &[callback(claimed, Action::Complete, 1)], &policy, 0.0).await.unwrap().remove(0)
+    finish(connection, &[callback(claimed, Action::Complete, 1)], &terms, 0.0).await.unwrap().remove(0)
 }
 
 const APPLIED: Told = Told::Applied { state: State::Completed };
@@ -80,7 +80,7 @@ async fn of_two_callbacks_the_second_waits_and_is_told_what_the_first_did() {
         let pid = backend(&mut stage.second).await;
         let (mut second, claimed) = (stage.second, stage.claimed.clone());
         let fail = callback(&claimed, Action::Fail, 2);
-        let work = async move { finish(&mut second, &[fail], &policy, 0.0).await.unwrap().remove(0) };
+        let work = async move { finish(&mut second, &[fail], &terms, 0.0).await.unwrap().remove(0) };
         let failing = start_blocked(&mut stage.observer, pid, work).await;
         close(tx, commits).await;
 
@@ -366,7 +366,7 @@ async fn of_many_callers_at_once_exactly_one_is_told_applied() {
 /// One caller's word on one wait. As the product does, a statement that met a lock for too long is issued again.
 async fn call(connection: &mut PgConnection, call: CallbackEnd) -> Told {
     loop {
-        match finish(connection, std::slice::from_ref(&call), &policy, 0.0).await {
+        match finish(connection, std::slice::from_ref(&call), &terms, 0.0).await {
             Err(error) if error.is_divisible() => {}
             told => return told.unwrap().remove(0),
         }

@@ -1,0 +1,96 @@
+//! Judge: the expressions that decide what something means, asked beside the threads that serve everybody.
+
+use std::sync::Arc;
+
+use posthaste_engine::{
+    filter::{Filter, Input, InputRun, Verdict},
+    waiting_on::{OpenWait, WaitingOn},
+};
+use posthaste_protocol::{cel::CelSpec, problem::FieldError, tree};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{gateway::Gateway, group_commit::QUEUE_WAIT, payload::Payload, refusal::Refusal, webhook::Webhook};
+
+/// What was judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// The run that it came for.
+    pub run: Box<WaitingOn>,
+    /// What came, as JSON text.
+    pub json: Option<String>,
+    /// What it means; or why nobody knows, for people.
+    pub verdict: Result<Verdict, String>,
+}
+
+/// The expressions that decide: those of the source, else of the wait, the job or the endpoint. `Err` says what is wrong with
+/// them.
+pub fn expressions(
+    gateway: &Gateway,
+    webhook: &Webhook,
+    run: &WaitingOn,
+    wait: Option<&OpenWait>,
+) -> Result<Option<CelSpec>, String> {
+    let terms = gateway.terms.load();
+    if let Some(spec) = webhook.came.source().and_then(|name| terms.sender(name)?.cel.clone()) {
+        return Ok(Some(spec));
+    }
+    if let Some(json) = wait.and_then(|wait| wait.cel.as_deref()).or(run.cel.as_deref()) {
+        return CelSpec::parse(json).map(Some).map_err(|faults| said(&faults));
+    }
+    Ok(run.endpoint.as_deref().and_then(|name| terms.of_endpoint(name)?.cel.clone()))
+}
+
+/// Judges what came for this run. Where there are no expressions, anything completes.
+pub async fn judge(
+    gateway: &Arc<Gateway>,
+    webhook: &Arc<Webhook>,
+    run: Box<WaitingOn>,
+    spec: Option<CelSpec>,
+) -> Result<Judged, Refusal> {
+    let (owned, webhook) = (Arc::clone(gateway), Arc::clone(webhook));
+    aside(&gateway.judges, move || {
+        let payload = Payload::read(&webhook.headers, &webhook.body)?;
+        let verdict = owned.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults));
+        let verdict = verdict.and_then(|filter| apply(&filter, &webhook, &run, &payload));
+        Ok(Judged { run, json: payload.json, verdict })
+    })
+    .await?
+}
+
+fn apply(filter: &Filter, webhook: &Webhook, run: &WaitingOn, payload: &Payload) -> Result<Verdict, String> {
+    let metadata = tree::read(&run.metadata).unwrap_or_default();
+    let input = Input {
+        payload: &payload.value,
+        headers: &webhook.headers,
+        run: Some(InputRun {
+            job_id: run.job_id,
+            kind: &run.kind,
+            queue: &run.queue,
+            tags: &run.tags,
+            metadata: &metadata,
+            attempt: u32::try_from(run.attempt).unwrap_or(1),
+            run_lease: webhook.run.run_lease,
+        }),
+    };
+    filter.judge(&input).map_err(|error| error.to_string())
+}
+
+/// Runs this on a thread that may take its time: a large payload and a long expression take some ten milliseconds. At most
+/// as many at once as `room` has permits.
+pub async fn aside<T: Send + 'static>(
+    room: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    let acquired = timeout(QUEUE_WAIT, Arc::clone(room).acquire_owned()).await;
+    let Ok(Ok(permit)) = acquired else { return Err(Refusal::overloaded()) };
+    let task = move || {
+        let done = work();
+        drop(permit);
+        done
+    };
+    tokio::task::spawn_blocking(task).await.map_err(|_| Refusal::overloaded())
+}
+
+fn said(faults: &[FieldError]) -> String {
+    faults.first().map(ToString::to_string).unwrap_or_default()
+}
