@@ -115,6 +115,8 @@ async fn a_signal_that_nobody_looked_at_is_found_without_a_gateway() {
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
     let job = sql::enqueue(&mut connection, "kind => 'k'").await;
     until_state(&mut connection, job, "waiting").await;
+    let looked = "select count(*) = 1 from posthaste.waiting where deadline_at > now() + interval '1 minute'";
+    until(&mut connection, looked).await;
     // As a gateway leaves it that is lost between writing the signal and looking for its wait.
     let left = "insert into posthaste.inbox (job_id, run_lease, lease_id, nonce, look_at, why, via, digest, payload)
         select job_id, run_lease, lease_id, nonce, now(), 'early', 'callback', decode(md5(''), 'hex'), '7' from posthaste.waiting";
