@@ -7,9 +7,11 @@ use crate::surface::Surface;
 /// The longest input that is blown up: past every bound of a body.
 const HUGE_BYTES: usize = 1_100_000;
 
-/// An input made of those of the corpus.
-pub fn mutated(rng: &mut StdRng, corpus: &[String], surface: &Surface) -> Vec<u8> {
-    let mut text = corpus[rng.random_range(0..corpus.len())].clone();
+/// An input made of those of the corpus: half of them of the `committed` ones, which come first, since what is easily
+/// accepted soon fills the rest.
+pub fn mutated(rng: &mut StdRng, corpus: &[String], committed: usize, surface: &Surface) -> Vec<u8> {
+    let starts = if rng.random() { committed } else { corpus.len() };
+    let mut text = corpus[rng.random_range(0..starts)].clone();
     for _ in 0..rng.random_range(1..5) {
         change(rng, &mut text, corpus, surface.words);
         text.truncate(text.floor_char_boundary(surface.max_bytes));
