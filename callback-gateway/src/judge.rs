@@ -31,11 +31,17 @@ pub fn expressions(
     wait: Option<&OpenWait>,
 ) -> Result<Option<CelSpec>, String> {
     let terms = gateway.terms.load();
-    if let Some(spec) = webhook.came.source().and_then(|name| terms.sender(name)?.cel.clone()) {
-        return Ok(Some(spec));
+    if let Some(name) = webhook.came.source() {
+        let sender = terms.sender(name).ok_or_else(|| format!("the source {name} is not known here"))?;
+        if let Some(spec) = &sender.cel {
+            return Ok(Some(spec.clone()));
+        }
     }
     if let Some(json) = wait.and_then(|wait| wait.cel.as_deref()).or(run.cel.as_deref()) {
         return CelSpec::parse(json).map(Some).map_err(|faults| said(&faults));
+    }
+    if let Some(name) = run.endpoint.as_deref().filter(|name| terms.is_unreadable(name)) {
+        return Err(format!("the endpoint {name} was written by a newer version"));
     }
     Ok(run.endpoint.as_deref().and_then(|name| terms.of_endpoint(name)?.cel.clone()))
 }

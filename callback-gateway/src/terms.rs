@@ -1,6 +1,10 @@
 //! Terms: what the endpoint of a lane gives its runs, and who may send webhooks. A snapshot of the configuration, replaced when that changes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use posthaste_engine::{
@@ -64,6 +68,8 @@ pub struct AllTerms {
     by_endpoint: HashMap<String, Arc<Terms>>,
     senders: Arc<HashMap<String, Sender>>,
     unknown: Arc<Terms>,
+    /// Endpoints that a newer version wrote: nobody here knows their expressions.
+    unreadable: HashSet<String>,
     /// The database was read at least once: a source that is not here does not exist.
     pub is_read: bool,
 }
@@ -82,6 +88,11 @@ impl AllTerms {
     /// The terms of the endpoint of this name.
     pub fn of_endpoint(&self, name: &str) -> Option<&Terms> {
         self.by_endpoint.get(name).map(Arc::as_ref)
+    }
+
+    /// The endpoint of this name is there, and what was written of it cannot be read here.
+    pub fn is_unreadable(&self, name: &str) -> bool {
+        self.unreadable.contains(name)
     }
 
     /// The source of this name.
@@ -104,12 +115,18 @@ impl AllTerms {
         Self { by_lane, by_endpoint, is_read: true, ..Self::default() }
     }
 
-    /// Reads lanes and endpoints. An endpoint that cannot be used is left out.
+    /// Reads lanes and endpoints.
     async fn read(connection: &mut PgConnection) -> Result<Self, EngineError> {
         let lanes = lane::lanes(connection).await?;
         let rows = endpoint::specs(connection).await?;
-        let specs = rows.into_iter().filter_map(|(name, spec)| Some((name, EndpointSpec::parse(&spec).ok()?)));
-        Ok(Self::new(&lanes, &specs.collect::<Vec<_>>()))
+        let (mut specs, mut unreadable) = (Vec::with_capacity(rows.len()), HashSet::new());
+        for (name, spec) in rows {
+            match EndpointSpec::parse(&spec) {
+                Ok(spec) => specs.push((name, spec)),
+                Err(_) => drop(unreadable.insert(name)),
+            }
+        }
+        Ok(Self { unreadable, ..Self::new(&lanes, &specs) })
     }
 }
 
@@ -148,6 +165,14 @@ async fn load(
                     warned.insert(row.name, reason);
                 }
             }
+        }
+    }
+    for name in &all.unreadable {
+        if warned.insert(format!("endpoint {name}"), String::new()).is_none() {
+            tracing::warn!(
+                endpoint.name = name,
+                "endpoint cannot be read by this version: its webhooks are quarantined"
+            );
         }
     }
     Ok(AllTerms { senders: Arc::new(senders), ..all })

@@ -170,6 +170,10 @@ pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Take
 }
 
 async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn>) -> Result<Step, Refusal> {
+    if !gateway.terms.load().is_read {
+        // Without the expressions of endpoints and sources anything would complete.
+        return Err(Refusal::database_unavailable());
+    }
     let called = webhook.came.action();
     if called.is_none() && run.stage == Stage::Running {
         return Ok(Step::Taken(Taken::Early));
