@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use posthaste_dispatcher::egress::{Client, ClientOptions, EgressPolicy};
 
 /// How often a callback is tried when it is told to come again, and the pause before.
-const TRIES: usize = 200;
+const TRIES: usize = 1200;
 const PAUSE: Duration = Duration::from_millis(25);
 /// How long one answer may take, and how large it may be.
 const PATIENCE: Duration = Duration::from_secs(30);
