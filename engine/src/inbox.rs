@@ -200,22 +200,23 @@ pub async fn remove(connection: &mut PgConnection, id: i64) -> Result<bool, Engi
 }
 
 fn read(row: &PgRow) -> Result<Delivery, EngineError> {
+    let (id, received_at) = (row.try_get("inbox_id")?, row.try_get("received_at")?);
+    Ok(Delivery { id, received_at, quarantine: quarantine(row)? })
+}
+
+/// Reads what is kept of a delivery.
+pub(crate) fn quarantine(row: &PgRow) -> Result<Quarantine, EngineError> {
     let digest: Vec<u8> = row.try_get("digest")?;
-    let run = RunRef {
-        lease: Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? },
-        job_id: row.try_get("job_id")?,
-        run_lease: row.try_get("run_lease")?,
-    };
-    let quarantine = Quarantine {
-        run,
+    let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
+    Ok(Quarantine {
+        run: RunRef { lease, job_id: row.try_get("job_id")?, run_lease: row.try_get("run_lease")? },
         wait: row.try_get("wait")?,
         via: row.try_get("via")?,
         digest: digest.try_into().unwrap_or_default(),
         payload: row.try_get::<Option<Vec<u8>>, _>("payload")?.unwrap_or_default(),
         headers: row.try_get("headers")?,
         error: row.try_get::<Option<String>, _>("error")?.unwrap_or_default(),
-    };
-    Ok(Delivery { id: row.try_get("inbox_id")?, received_at: row.try_get("received_at")?, quarantine })
+    })
 }
 
 /// Looks at no more than `limit` early signals whose turn it is: drops those of jobs that have ended, and gives the others

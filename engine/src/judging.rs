@@ -1,13 +1,10 @@
 //! Judging: deliveries that are kept until a gateway can say what they mean: those that came before their wait was known,
 //! and those that an operator asks to be tried again.
 
-use posthaste_protocol::callback::Digest;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{
     EngineError,
-    claim::Lease,
-    held::RunRef,
     inbox::{self, Quarantine},
 };
 
@@ -67,26 +64,10 @@ pub async fn failed(connection: &mut PgConnection, inbox_id: i64, error: &str) -
 }
 
 fn read(row: &PgRow) -> Result<Due, EngineError> {
-    let digest: Vec<u8> = row.try_get("digest")?;
-    let digest: Digest = digest.try_into().unwrap_or_default();
-    let run = RunRef {
-        lease: Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? },
-        job_id: row.try_get("job_id")?,
-        run_lease: row.try_get("run_lease")?,
-    };
-    let kept = Quarantine {
-        run,
-        wait: row.try_get("wait")?,
-        via: row.try_get("via")?,
-        digest,
-        payload: row.try_get::<Option<Vec<u8>>, _>("payload")?.unwrap_or_default(),
-        headers: row.try_get("headers")?,
-        error: row.try_get::<Option<String>, _>("error")?.unwrap_or_default(),
-    };
     Ok(Due {
         inbox_id: row.try_get("inbox_id")?,
         received_unix: row.try_get("received_unix")?,
         verified: row.try_get("verified")?,
-        kept,
+        kept: inbox::quarantine(row)?,
     })
 }

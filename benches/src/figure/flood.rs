@@ -54,6 +54,7 @@ pub async fn flood(rig: &mut Rig) -> anyhow::Result<Flooded> {
 #[expect(clippy::cast_precision_loss, reason = "counts")]
 async fn alone(database: &mut Database, gateway: &Gateway, seconds: u64, flooded: &mut Flooded) -> anyhow::Result<()> {
     let silent = transactions(database).await?;
+    // What the gateway asks by itself in the same time.
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let (before, used, began) = (transactions(database).await?, cpu::process_us(gateway.party.pid), Instant::now());
     let (refused, party) = forge(gateway.port, seconds, 0).await?;

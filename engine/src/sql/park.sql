@@ -10,17 +10,13 @@ with input as (
     unnest($4::uuid[]) as nonce,
     unnest($5::integer[]) as wait_number,
     unnest($6::integer[]) as lane_id,
-    unnest($7::smallint[]) as priority,
-    unnest($8::smallint[]) as failures,
-    unnest($9::smallint[]) as uncounted,
+    unnest($7::smallint[]) as priority, unnest($8::smallint[]) as failures, unnest($9::smallint[]) as uncounted,
     unnest($10::timestamptz[]) as uncounted_since,
     unnest($11::bigint[]) as callback_ms,
     unnest($12::bigint[]) as heartbeat_ms,
     unnest($13::bigint[]) as max_run_ms,
-    unnest($14::smallint[]) as http_status,
-    unnest($15::bigint[]) as age_us,
-    unnest($16::integer[]) as headers_us,
-    unnest($17::integer[]) as body_us
+    unnest($14::smallint[]) as http_status, unnest($15::bigint[]) as age_us,
+    unnest($16::integer[]) as headers_us, unnest($17::integer[]) as body_us
 ),
 -- A rescue that holds the lease is waited for; it then holds no more, and the park is issued again with a new snapshot.
 held as materialized (
