@@ -44,24 +44,26 @@ async fn go(rig: &Rig, database: &mut Database, count: usize, pids: &[u32]) -> a
     let answered = http::number(rig.port, "/answered").await?;
     let before = Clocks::read(rig, pids);
     endpoint::resume(&mut database.connection, "accept").await?;
+    let refused = http::number(rig.port, "/refused").await?;
     until_answered(rig, answered + count as u64).await?;
-    Ok(Clocks::read(rig, pids).since(&before, count as f64))
+    let drained = Clocks::read(rig, pids).since(&before, count as f64);
+    let now = http::number(rig.port, "/refused").await?;
+    anyhow::ensure!(now == refused, "{} callbacks were refused", now - refused);
+    Ok(drained)
 }
 
 /// Waits until so many callbacks were answered with 200 in all.
 async fn until_answered(rig: &Rig, count: u64) -> anyhow::Result<()> {
     let give_up = Instant::now() + Duration::from_mins(5);
-    let refused = http::number(rig.port, "/refused").await?;
     while http::number(rig.port, "/answered").await? < count {
-        let now = http::number(rig.port, "/refused").await?;
-        anyhow::ensure!(now == refused, "{} callbacks were refused", now - refused);
         anyhow::ensure!(Instant::now() < give_up, "five minutes, and not {count} callbacks were answered");
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
 }
 
-/// Awa in async mode with its callback receiver in the worker's process; its clock runs from its first POST.
+/// Awa in async mode with its callback receiver in the worker's process; its clock runs from the word "go". It refuses the
+/// callback of a POST that it gave up and sent again: the second one's counts.
 #[expect(clippy::cast_precision_loss, reason = "thousands of jobs")]
 pub async fn awa(rig: &mut Rig, count: usize) -> anyhow::Result<Drained> {
     let Some(program) = super::peer::program() else { anyhow::bail!("bench-awa is not built") };
