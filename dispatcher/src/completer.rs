@@ -2,6 +2,7 @@
 //! when what became of its run is durable.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,19 +43,27 @@ pub struct Pace {
     most: Duration,
     /// With fewer at the first look, it waits no longer.
     company: usize,
+    /// How old a word is before it is written, while permits are plenty.
+    ripe: Duration,
 }
 
 /// Of ends and suspensions.
-pub const PROMPT: Pace = Pace { look: Duration::from_millis(1), most: Duration::from_millis(4), company: 16 };
+pub const PROMPT: Pace =
+    Pace { look: Duration::from_millis(1), most: Duration::from_millis(4), company: 16, ripe: Duration::ZERO };
 /// Of parks: a callback that comes first makes its park a mere look.
-pub const PATIENT: Pace = Pace { look: Duration::from_millis(4), most: Duration::from_millis(16), company: 0 };
+pub const PATIENT: Pace = Pace {
+    look: Duration::from_millis(4),
+    most: Duration::from_millis(16),
+    company: 0,
+    ripe: Duration::from_millis(40),
+};
 
 /// What the completers share; each takes a batch in turn while the others write theirs.
 pub type Inbox = Arc<Mutex<mpsc::UnboundedReceiver<Told>>>;
 
 /// Writes what is told until every flight has told its own. False: the hard stop came first, and some are not written.
 pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox, pace: Pace) -> bool {
-    let mut completer = Completer { context, pace, aside: Vec::new() };
+    let mut completer = Completer { context, pace, young: VecDeque::new(), aside: Vec::new() };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while completer.gather(&mut batch, &inbox).await {
         batch.append(&mut completer.aside);
@@ -68,14 +77,17 @@ pub async fn run(context: Arc<Context>, mut session: Session, inbox: Inbox, pace
 struct Completer {
     context: Arc<Context>,
     pace: Pace,
+    /// Words that are not ripe yet, oldest first.
+    young: VecDeque<Told>,
     /// Runs that Postgres refused one by one; each waits by itself.
     aside: Vec<Told>,
 }
 
 impl Completer {
     /// Waits for words, and gives a small batch a moment to grow when more are to be expected. False: there will be none.
-    async fn gather(&self, batch: &mut Vec<Told>, inbox: &Inbox) -> bool {
+    async fn gather(&mut self, batch: &mut Vec<Told>, inbox: &Inbox) -> bool {
         let leftover = !self.aside.is_empty();
+        let ripening = !self.young.is_empty();
         let mut told = tokio::select! {
             told = inbox.lock() => told,
             () = tokio::time::sleep(PAUSE), if leftover => return true,
@@ -87,10 +99,12 @@ impl Completer {
             _ = told.recv_many(batch, BATCH_MAX) => {}
             () = self.context.closing.cancelled(), if !closing => return true,
             // Runs that stand aside, and leases to delete, are seen to even when no others end.
+            () = std::future::ready(()), if closing && ripening => {}
+            () = tokio::time::sleep(self.pace.most), if ripening => {}
             () = tokio::time::sleep(PAUSE), if leftover || drained => return true,
             () = std::future::ready(()), if closing && !leftover => return false,
         }
-        let (began, Pace { look, most, company }) = (Instant::now(), self.pace);
+        let (began, Pace { look, most, company, .. }) = (Instant::now(), self.pace);
         let permits = &self.context.permits;
         while batch.len() < BATCH_GOOD && permits.in_flight() > batch.len() + 8 && permits.free() >= batch.len() {
             let waited = began.elapsed();
@@ -103,7 +117,24 @@ impl Completer {
                 told.recv_many(batch, room).await;
             }
         }
+        drop(told);
+        self.ripen(batch);
         true
+    }
+
+    /// Keeps words back until they are ripe. Not when permits are needed, nor at the end.
+    fn ripen(&mut self, batch: &mut Vec<Told>) {
+        if self.pace.ripe.is_zero() {
+            return;
+        }
+        self.young.extend(batch.drain(..));
+        let scarce = self.context.permits.free() < self.young.len() || self.context.closing.is_cancelled();
+        let ripe = if scarce {
+            self.young.len()
+        } else {
+            self.young.partition_point(|one| one.at.elapsed() >= self.pace.ripe)
+        };
+        batch.extend(self.young.drain(..ripe.min(BATCH_MAX)));
     }
 
     /// Writes one kind after the other, so that a lease is deleted with the last of its runs, whatever became of that.

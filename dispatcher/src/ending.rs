@@ -103,7 +103,7 @@ impl Ending {
         // The completer outlives every flight; should it be gone, the lease is rescued.
         let (told, parks) = (&self.context.told, &self.context.parks);
         let inbox = if matches!(word, Word::Park(_)) { parks } else { told };
-        if inbox.send(Told { word, began: facts.began, permit }).is_err() {
+        if inbox.send(Told { word, at: Instant::now(), began: facts.began, permit }).is_err() {
             warn!(job.id = run.job_id, "the completer is gone; the run will be rescued");
         }
     }

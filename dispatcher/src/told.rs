@@ -16,6 +16,8 @@ use crate::permit::Permit;
 pub struct Told {
     /// What became of it.
     pub word: Word,
+    /// When it was told.
+    pub at: Instant,
     /// When its POST began.
     pub began: Option<Instant>,
     /// Held until the word is durable, and given back by dropping this.
