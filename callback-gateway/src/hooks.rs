@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::Request;
-use posthaste_engine::filter::Input;
+use posthaste_engine::{filter::Input, held::RunRef};
 use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
@@ -14,6 +14,7 @@ use posthaste_protocol::{
 use posthaste_service::clock;
 
 use crate::{
+    aim::aim,
     body,
     callbacks::{bad_token, limited},
     came::Came,
@@ -24,7 +25,7 @@ use crate::{
     payload::Payload,
     refusal::Refusal,
     verb::OF_WEBHOOKS,
-    webhook::{Taken, Webhook, take, visible},
+    webhook::{Taken, Webhook, visible},
     work::{Done, Work},
 };
 
@@ -86,32 +87,27 @@ pub async fn source(
         correlate.evaluate(&input).map_err(|error| unfound(&error.message))
     });
     let came = Came::Source(name.to_owned());
-    let run = match job_of(&found.await??)? {
-        None => None,
-        Some(job) => {
-            limited(gateway, JobId(job))?;
-            match gateway.commits.commit(Work::Find(job)).await? {
-                Done::RunOf(run) => run,
-                _ => return Err(Refusal::overloaded()),
-            }
-        }
-    };
-    let Some(run) = run else {
+    let Some(job) = job_of(&found.await??)? else {
         let answer = Ok(CallbackAnswer::of(CallbackOutcome::Ignored));
-        note(gateway, &came, None, body.len(), &answer, Some("nobody waits for it"), None);
+        note(gateway, &came, None, body.len(), &answer, Some("it is for no job"), None);
         return answer.map(Heard::Answer);
     };
-    let digest = of_hook(&body);
+    limited(gateway, JobId(job))?;
+    let (run, digest) = (RunRef::whichever(job), of_hook(&body));
     let webhook = Webhook { run, came, digest, headers, body, received_unix, verified: true };
     hear(gateway, webhook).await.map(Heard::Answer)
 }
 
 /// Judges a webhook, or keeps it. In a task of its own: a sender that hangs up must not leave it half-way.
 pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
-    let (gateway, webhook) = (Arc::clone(gateway), Arc::new(webhook));
+    let (gateway, mut webhook) = (Arc::clone(gateway), Arc::new(webhook));
     let heard = tokio::spawn(async move {
-        let (answer, reason, inbox) = match take(&gateway, &webhook).await {
+        let (answer, reason, inbox) = match aim(&gateway, &mut webhook).await {
             Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
+            Ok(Taken::Unwanted) => {
+                let ignored = CallbackAnswer::of(CallbackOutcome::Ignored);
+                (Ok(ignored), Some("its job has ended, or is not known".to_owned()), None)
+            }
             Ok(Taken::Early) => keep(&gateway, &webhook, "it came before its wait was known".to_owned(), true).await,
             Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
             Err(refusal) => (Err(refusal), None, None),

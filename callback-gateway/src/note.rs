@@ -52,7 +52,7 @@ pub fn note(
     gateway.deliveries.log(Delivery {
         ago: Duration::ZERO,
         job_id: run.map(|run| run.job_id),
-        run_lease: run.map(|run| run.run_lease),
+        run_lease: run.filter(|run| !run.is_whichever()).map(|run| run.run_lease),
         inbox_id,
         bytes,
         via: came.via(),

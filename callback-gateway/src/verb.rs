@@ -13,7 +13,8 @@ use posthaste_engine::{
     judging,
     progress::{Reported, report},
     resume::{Signal, resume},
-    source, waiting_on,
+    standing::standing,
+    waiting_on,
 };
 use posthaste_protocol::{
     action::Action,
@@ -112,7 +113,7 @@ impl Verb {
             Self::Extend(beats) => heartbeats(connection, &beats[part], terms).await,
             Self::Report(reports) => progress(connection, &reports[part]).await,
             Self::Checkpoint(checkpoints) => steps(connection, &checkpoints[part]).await,
-            Self::Find(jobs) => find(connection, &jobs[part]).await,
+            Self::Find(jobs) => Ok(standing(connection, &jobs[part]).await?.into_iter().map(Done::Stands).collect()),
             Self::LookUp(runs) => {
                 let found = waiting_on::look_up(connection, &runs[part]).await?;
                 Ok(found.into_iter().map(|run| Done::Found(run.map(Box::new))).collect())
@@ -133,14 +134,6 @@ impl Verb {
             }
         }
     }
-}
-
-async fn find(connection: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Done>, EngineError> {
-    let mut runs = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        runs.push(Done::RunOf(source::run_of(connection, *job).await?));
-    }
-    Ok(runs)
 }
 
 async fn ends(

@@ -12,7 +12,7 @@ use crate::{
 
 impl Rig {
     /// Writes a source whose secret is sealed, and waits until the gateway knows it.
-    async fn source(&mut self, name: &str, scheme: &str, rest: &str) {
+    pub async fn source(&mut self, name: &str, scheme: &str, rest: &str) {
         let json = format!(r#"{{"signature": {{"scheme": "{scheme}", "secrets": ["{SECRET}"]}}, {rest}}}"#);
         let spec = SourceSpec::parse(&json).unwrap();
         let sealed = spec.seal(&seal_keys(), name, [1; 24]).unwrap();
@@ -21,7 +21,7 @@ impl Rig {
         self.settle().await;
     }
 
-    async fn send(&self, source: &str, headers: &[String], body: &str) -> Answer {
+    pub async fn send(&self, source: &str, headers: &[String], body: &str) -> Answer {
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         exchange(self.gateway.address, &post(&format!("/v1/sources/{source}"), &headers, body.as_bytes())).await
     }

@@ -12,6 +12,7 @@ mod extend;
 mod finalize;
 mod floor;
 mod inbox;
+mod judging;
 mod migrate;
 mod model;
 mod park;
