@@ -45,8 +45,8 @@ pub enum Work {
     Checkpoint(Checkpoint),
     /// Wake its function.
     Resume(Signal),
-    /// Look where this job is.
-    Find(i64),
+    /// Look where this job is, and whether this came before.
+    Find(i64, Digest),
     /// Look what it waits for.
     LookUp(RunRef),
     /// Look what became of it, and whether this came before.
@@ -167,7 +167,7 @@ impl Work {
             Self::Checkpoint(checkpoint) => checkpoint.steps.get().len(),
             Self::Resume(signal) => signal.payload.as_ref().map_or(0, String::len),
             Self::Keep { delivery, .. } => delivery.payload.len(),
-            Self::End(_) | Self::Heartbeat(_) | Self::Find(_) | Self::LookUp(_) | Self::Recorded(..) => 0,
+            Self::End(_) | Self::Heartbeat(_) | Self::Find(..) | Self::LookUp(_) | Self::Recorded(..) => 0,
         };
         u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
     }

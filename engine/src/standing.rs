@@ -1,6 +1,6 @@
 //! Standing: where a job is, for what names a job and none of its runs.
 
-use posthaste_protocol::job::State;
+use posthaste_protocol::{callback::Digest, job::State};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -15,6 +15,11 @@ pub enum Standing {
     Between,
     /// It has ended, or nobody knows it.
     Over,
+    /// What came ended one of its runs before, or met one of their waits.
+    Applied {
+        /// The job now.
+        state: State,
+    },
 }
 
 impl RunRef {
@@ -29,18 +34,25 @@ impl RunRef {
     }
 }
 
-/// Where these jobs are, in order.
-pub async fn standing(connection: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Standing>, EngineError> {
-    let rows = sqlx::query(include_str!("sql/standing.sql")).bind(jobs).fetch_all(connection).await?;
-    rows.iter().zip(jobs).map(|(row, job)| read(row, *job)).collect()
+/// Where these jobs are, in order, for what came for each of them.
+pub async fn standing(connection: &mut PgConnection, came: &[(i64, Digest)]) -> Result<Vec<Standing>, EngineError> {
+    let rows = sqlx::query(include_str!("sql/standing.sql"))
+        .bind(came.iter().map(|(job, _)| *job).collect::<Vec<_>>())
+        .bind(came.iter().map(|(_, digest)| digest.as_slice()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().zip(came).map(|(row, (job, _))| read(row, *job)).collect()
 }
 
 fn read(row: &PgRow, job_id: i64) -> Result<Standing, EngineError> {
+    let Some(state) = row.try_get::<Option<&str>, _>("state")? else { return Ok(Standing::Over) };
+    let state: State = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    if row.try_get("applied")? {
+        return Ok(Standing::Applied { state });
+    }
     if let Some(run_lease) = row.try_get::<Option<i64>, _>("run_lease")? {
         let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
         return Ok(Standing::Runs(RunRef { lease, job_id, run_lease }));
     }
-    let Some(state) = row.try_get::<Option<&str>, _>("state")? else { return Ok(Standing::Over) };
-    let state: State = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     Ok(if state.is_terminal() { Standing::Over } else { Standing::Between })
 }

@@ -38,6 +38,33 @@ async fn an_event_of_a_source_between_two_runs_is_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn an_event_that_comes_again_meets_no_further_wait_of_its_job() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job""#).await;
+    let waits = r#"{"waits": [{"name": "a", "for": "callback"}, {"name": "b", "for": "callback"}], "need": 2}"#;
+    let run = rig.claim().await;
+    rig.suspend(&run, waits).await;
+    let body = |n: u8| format!(r#"{{"job": {}, "n": {n}}}"#, run.job_id);
+    for (n, state) in [(1, "waiting"), (2, "available")] {
+        let answer = rig.send("gh", &[github(body(n).as_bytes())], &body(n)).await;
+        assert_eq!((answer.word(), answer.state()), ("applied", state));
+    }
+
+    for stage in ["available", "waiting"] {
+        if stage == "waiting" {
+            let next = rig.dispatcher.claim_one().await;
+            rig.suspend(&next, waits).await;
+        }
+        for n in [1, 2] {
+            let again = rig.send("gh", &[github(body(n).as_bytes())], &body(n)).await;
+            assert_eq!((again.status, again.word(), again.state()), (200, "duplicate", stage));
+        }
+    }
+    assert_eq!(sql::count(&mut rig.connection, "inbox").await, 0);
+    assert_eq!(sql::count(&mut rig.connection, "wait where met_at is not null").await, 0);
+}
+
+#[tokio::test]
 async fn an_event_for_a_job_that_waits_for_something_else_is_kept() {
     let mut rig = Rig::start().await;
     rig.source("gh", "github", r#""correlate": "payload.job""#).await;

@@ -23,6 +23,7 @@ mod races;
 mod range;
 mod rescue;
 mod roles;
+mod standing;
 mod suspend;
 mod suspend_races;
 mod time_out;
