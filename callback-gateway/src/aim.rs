@@ -22,7 +22,8 @@ pub async fn aim(gateway: &Arc<Gateway>, webhook: &mut Arc<Webhook>) -> Result<T
         return take(gateway, webhook).await;
     }
     for _ in 0..TURNS {
-        let Done::Stands(standing) = gateway.commits.commit(Work::Find(webhook.run.job_id, webhook.digest)).await? else {
+        let Done::Stands(standing) = gateway.commits.commit(Work::Find(webhook.run.job_id, webhook.digest)).await?
+        else {
             return Err(Refusal::overloaded());
         };
         let run = match standing {

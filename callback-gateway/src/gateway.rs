@@ -23,6 +23,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    body::Rooms,
     deliveries::DeliveryLog,
     group_commit::GroupCommit,
     later,
@@ -47,6 +48,7 @@ pub struct Gateway {
     /// How many may be judged at once.
     pub(crate) judges: Arc<Semaphore>,
     pub(crate) limits: Limits,
+    pub(crate) rooms: Rooms,
     pub(crate) commits: GroupCommit,
     pub(crate) deliveries: DeliveryLog,
     pub(crate) metrics: Arc<Metrics>,
@@ -74,6 +76,7 @@ impl Gateway {
             filters: FilterCache::new(FILTERS),
             judges: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             limits: Limits::new(),
+            rooms: Rooms::new(),
             commits: GroupCommit::start(database_url, &all_terms, &metrics)?,
             deliveries: DeliveryLog::start(
                 Session::new(database_url, Role::General)?,

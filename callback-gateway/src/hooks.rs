@@ -15,7 +15,7 @@ use posthaste_service::clock;
 
 use crate::{
     aim::aim,
-    body,
+    body::{self, Held, Room},
     callbacks::{bad_token, limited},
     came::Came,
     credential,
@@ -52,8 +52,8 @@ pub async fn hook(
     }
     limited(gateway, claims.job_id)?;
     body::check_type(&head.headers, false)?;
-    let webhook = Webhook::of_hook(&claims, &head.headers, body::read(body).await?);
-    hear(gateway, webhook).await.map(Heard::Answer)
+    let Held { bytes, room } = body::read(&gateway.rooms.tokens, body).await?;
+    hear(gateway, Webhook::of_hook(&claims, &head.headers, bytes), room).await.map(Heard::Answer)
 }
 
 /// A webhook of a named source.
@@ -70,7 +70,9 @@ pub async fn source(
         return Err(if terms.is_read { unknown() } else { Refusal::database_unavailable() });
     };
     body::check_type(&head.headers, false)?;
-    let body = body::read(body).await?;
+    let rooms = &gateway.rooms;
+    let room = if gateway.limits.suspects(peer) { &rooms.suspects } else { &rooms.sources };
+    let Held { bytes: body, room } = body::read(room, body).await?;
     let received_unix = clock::unix_now();
     let signed = InboundRequest { headers: &head.headers, body: &body, now_unix: received_unix };
     if sender.signature.verify(&sender.secrets, &signed).is_err() {
@@ -95,11 +97,11 @@ pub async fn source(
     limited(gateway, JobId(job))?;
     let (run, digest) = (RunRef::whichever(job), of_hook(&body));
     let webhook = Webhook { run, came, digest, headers, body, received_unix, verified: true };
-    hear(gateway, webhook).await.map(Heard::Answer)
+    hear(gateway, webhook, room).await.map(Heard::Answer)
 }
 
 /// Judges a webhook, or keeps it. In a task of its own: a sender that hangs up must not leave it half-way.
-pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
+pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook, room: Room) -> Result<CallbackAnswer, Refusal> {
     let (gateway, mut webhook) = (Arc::clone(gateway), Arc::new(webhook));
     let heard = tokio::spawn(async move {
         let (answer, reason, inbox) = match aim(&gateway, &mut webhook).await {
@@ -113,6 +115,7 @@ pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAn
             Err(refusal) => (Err(refusal), None, None),
         };
         note(&gateway, &webhook.came, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
+        drop(room);
         answer
     });
     heard.await.unwrap_or_else(|_| Err(Refusal::overloaded()))

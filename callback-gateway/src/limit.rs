@@ -4,9 +4,11 @@
 //! nobody chooses whose bucket they share.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -18,6 +20,9 @@ const BUCKETS: usize = 8192;
 const BAD_TOKENS: (u32, u32) = (20, 100);
 /// Callbacks of one job: a second, and at once.
 const CALLBACKS: (u32, u32) = (50, 500);
+
+/// How long a peer that was refused is remembered.
+const REMEMBERED_MS: u64 = 1000;
 
 /// The limits of one gateway.
 pub struct Limits {
@@ -37,6 +42,12 @@ impl Limits {
         self.bad_tokens.admits(peer.map(|peer| network(peer.ip())))
     }
 
+    /// This peer has shown too many bad tokens or signatures a moment ago. It may be a proxy: what it sends is taken with
+    /// caution, and not refused.
+    pub fn suspects(&self, peer: Option<SocketAddr>) -> bool {
+        self.bad_tokens.has_refused(peer.map(|peer| network(peer.ip())))
+    }
+
     /// Counts a callback. False: its job has had too many.
     pub fn admits_callback(&self, job: JobId) -> bool {
         self.callbacks.admits(job)
@@ -46,20 +57,45 @@ impl Limits {
 /// Rate limiters that many share.
 struct Buckets {
     seed: RandomState,
-    buckets: Box<[DefaultDirectRateLimiter]>,
+    buckets: Box<[Bucket]>,
+    began: Instant,
+}
+
+struct Bucket {
+    limiter: DefaultDirectRateLimiter,
+    /// When it last refused, in ms after the beginning; 0 for never.
+    refused: AtomicU64,
 }
 
 impl Buckets {
     fn new((per_second, burst): (u32, u32)) -> Self {
         let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        let buckets = (0..BUCKETS).map(|_| RateLimiter::direct(quota)).collect();
-        Self { seed: RandomState::new(), buckets }
+        let bucket = |_| Bucket { limiter: RateLimiter::direct(quota), refused: AtomicU64::new(0) };
+        Self { seed: RandomState::new(), buckets: (0..BUCKETS).map(bucket).collect(), began: Instant::now() }
     }
 
-    fn admits(&self, who: impl std::hash::Hash) -> bool {
+    fn admits(&self, who: impl Hash) -> bool {
+        let Some(bucket) = self.of(who) else { return true };
+        let admits = bucket.limiter.check().is_ok();
+        if !admits {
+            bucket.refused.store(self.now_ms(), Ordering::Relaxed);
+        }
+        admits
+    }
+
+    fn has_refused(&self, who: impl Hash) -> bool {
+        let refused = self.of(who).map_or(0, |bucket| bucket.refused.load(Ordering::Relaxed));
+        refused > 0 && self.now_ms().saturating_sub(refused) < REMEMBERED_MS
+    }
+
+    fn of(&self, who: impl Hash) -> Option<&Bucket> {
         let bucket = usize::try_from(self.seed.hash_one(who) % BUCKETS as u64).unwrap_or_default();
-        self.buckets.get(bucket).is_none_or(|bucket| bucket.check().is_ok())
+        self.buckets.get(bucket)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 }
 
@@ -86,6 +122,8 @@ mod tests {
         let limits = Limits::new();
         let admitted = (0..200).filter(|_| admits(&limits, "192.0.2.1")).count();
         assert!((100..150).contains(&admitted), "{admitted}");
+        let suspects = |peer: &str| limits.suspects(Some(SocketAddr::new(peer.parse().unwrap(), 9)));
+        assert!(suspects("192.0.2.1") && !suspects("192.0.2.9"));
         // Each of the others shares its bucket only once in thousands.
         let others = (2..22).filter(|n| admits(&limits, &format!("192.0.2.{n}"))).count();
         assert!(others >= 18, "{others}");
