@@ -13,7 +13,10 @@ use crate::{gateway::Gateway, router::router};
 /// The bounds of strangers' connections.
 const LIMITS: HttpLimits = HttpLimits {
     header_read_timeout: Duration::from_secs(5),
+    idle_timeout: Duration::from_secs(75),
     max_connections: 8192,
+    // Proxies are few, and bring the connections of many.
+    max_connections_per_peer: 2048,
     max_streams: 64,
     max_head_bytes: 16 * 1024,
 };
