@@ -7,6 +7,7 @@
 
 mod aim;
 mod answer;
+mod background;
 mod body;
 mod callbacks;
 mod came;
