@@ -6,6 +6,7 @@ mod bad_input;
 mod callback;
 mod checkpoint;
 mod claim;
+mod delivery;
 mod enqueue;
 mod explain;
 mod extend;
