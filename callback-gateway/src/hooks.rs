@@ -3,26 +3,24 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::Request;
-use posthaste_engine::{filter::Input, held::RunRef};
+use posthaste_engine::held::RunRef;
 use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
     inbound::{InboundRequest, SchemeName, slack_challenge},
-    problem::{Code, FieldError},
+    problem::Code,
     token::TokenKind,
 };
 use posthaste_service::clock;
 
 use crate::{
-    aim::aim,
+    aim::{NO_JOB, aim},
     body::{self, Held, Room},
     callbacks::{bad_token, limited},
     came::Came,
     credential,
     gateway::Gateway,
-    judge::aside,
     note::note,
-    payload::Payload,
     refusal::Refusal,
     verb::OF_WEBHOOKS,
     webhook::{Taken, Webhook, visible},
@@ -73,29 +71,19 @@ pub async fn source(
     let rooms = &gateway.rooms;
     let room = if gateway.limits.suspects(peer) { &rooms.suspects } else { &rooms.sources };
     let Held { bytes: body, room } = body::read(room, body).await?;
-    let received_unix = clock::unix_now();
+    let (came, received_unix) = (Came::Source(name.to_owned()), clock::unix_now());
     let signed = InboundRequest { headers: &head.headers, body: &body, now_unix: received_unix };
     if sender.signature.verify(&sender.secrets, &signed).is_err() {
-        return Err(bad_signature(gateway, peer));
+        let answer = Err(bad_signature(gateway, peer));
+        if gateway.limits.logs_bad_signature() {
+            note(gateway, &came, None, body.len(), &answer, None, None);
+        }
+        return answer.map(Heard::Answer);
     }
     if let Some(challenge) = slack_challenge(&body).filter(|_| sender.signature.scheme.name() == SchemeName::Slack) {
         return Ok(Heard::Challenge(challenge));
     }
-    let headers = visible(&head.headers);
-    let (correlate, seen, sent) = (sender.correlate.clone(), headers.clone(), body.clone());
-    let found = aside(&gateway.judges, move || {
-        let payload = Payload::read(&seen, &sent)?;
-        let input = Input { payload: &payload.value, headers: &seen, run: None };
-        correlate.evaluate(&input).map_err(|error| unfound(&error.message))
-    });
-    let came = Came::Source(name.to_owned());
-    let Some(job) = job_of(&found.await??)? else {
-        let answer = Ok(CallbackAnswer::of(CallbackOutcome::Ignored));
-        note(gateway, &came, None, body.len(), &answer, Some("it is for no job"), None);
-        return answer.map(Heard::Answer);
-    };
-    limited(gateway, JobId(job))?;
-    let (run, digest) = (RunRef::whichever(job), of_hook(&body));
+    let (run, digest, headers) = (RunRef::whichever(NO_JOB), of_hook(&body), visible(&head.headers));
     let webhook = Webhook { run, came, digest, headers, body, received_unix, verified: true };
     hear(gateway, webhook, room).await.map(Heard::Answer)
 }
@@ -106,10 +94,7 @@ pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook, room: Room) -> Resul
     let heard = tokio::spawn(async move {
         let (answer, reason, inbox) = match aim(&gateway, &mut webhook).await {
             Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
-            Ok(Taken::Unwanted) => {
-                let ignored = CallbackAnswer::of(CallbackOutcome::Ignored);
-                (Ok(ignored), Some("its job has ended, or is not known".to_owned()), None)
-            }
+            Ok(Taken::Unwanted(why)) => (Ok(CallbackAnswer::of(CallbackOutcome::Ignored)), Some(why.to_owned()), None),
             Ok(Taken::Early) => keep(&gateway, &webhook, "it came before its wait was known".to_owned(), true).await,
             Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
             Err(refusal) => (Err(refusal), None, None),
@@ -148,36 +133,7 @@ fn bad_signature(gateway: &Gateway, peer: Option<SocketAddr>) -> Refusal {
     Refusal::rate_limited("too many requests without a valid signature")
 }
 
-/// Reads the id that a correlation gave: an integer, a string of digits, or null for no job.
-fn job_of(json: &str) -> Result<Option<i64>, Refusal> {
-    let digits = json.trim_matches('"');
-    match digits.parse::<i64>() {
-        _ if json == "null" => Ok(None),
-        Ok(id) if id > 0 => Ok(Some(id)),
-        _ => Err(unfound("it gave neither the id of a job nor null")),
-    }
-}
-
-fn unfound(why: &str) -> Refusal {
-    Refusal::faults(vec![FieldError::new("correlate", "cel_failed", why)])
-}
-
 /// The headers of a kept webhook.
 pub fn headers_of(json: Option<&str>) -> std::collections::BTreeMap<String, String> {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_correlation_gives_an_id_or_nothing() {
-        for (json, id) in [("42", Some(42)), ("\"42\"", Some(42)), ("null", None)] {
-            assert_eq!(job_of(json).unwrap(), id, "{json}");
-        }
-        for json in ["0", "-1", "\"x\"", "true", "4.5", "{}", "\"null\""] {
-            assert_eq!(job_of(json).unwrap_err().code(), Code::Invalid, "{json}");
-        }
-    }
 }

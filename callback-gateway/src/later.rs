@@ -25,8 +25,8 @@ use crate::{
 
 /// How often it is looked whether one is due.
 const EVERY: Duration = Duration::from_secs(1);
-/// How many are judged in a row.
-const AT_ONCE: i64 = 20;
+/// How many are taken at a time: each is judged well before others may take it.
+const AT_ONCE: usize = 20;
 /// Why a webhook whose run is over is in quarantine: what an old run began must not end a newer one by itself.
 const RUN_IS_OVER: &str = "its run is over, and its job goes on: replayed, it is for the run that the job then has";
 
@@ -37,8 +37,16 @@ pub async fn run(gateway: Arc<Gateway>, mut session: Session, shutdown: Shutdown
             () = tokio::time::sleep(EVERY) => {}
             () = shutdown.soft().cancelled() => return,
         }
-        if let Err(error) = judge_due(&gateway, &mut session).await {
-            tracing::warn!(%error, "kept webhooks could not be judged; trying again");
+        // As long as there are more: a backlog is worked off.
+        while !shutdown.soft().is_cancelled() {
+            match judge_due(&gateway, &mut session).await {
+                Ok(judged) if judged == AT_ONCE => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "kept webhooks could not be judged; trying again");
+                    break;
+                }
+            }
         }
     }
 }
@@ -55,8 +63,12 @@ enum Fate {
     Settled(Result<CallbackAnswer, Refusal>, String),
 }
 
-async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<(), EngineError> {
-    for due in session.call(async |connection| judging::due(connection, AT_ONCE).await).await? {
+/// Judges some, and returns how many.
+async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<usize, EngineError> {
+    let limit = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+    let all_due = session.call(async |connection| judging::due(connection, limit).await).await?;
+    let count = all_due.len();
+    for due in all_due {
         let inbox_id = due.inbox_id;
         let mut webhook = Arc::new(webhook(due));
         let is_for_job = webhook.is_for_job();
@@ -79,7 +91,7 @@ async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<(), 
         };
         note(gateway, &webhook.came, Some(webhook.run), webhook.body.len(), &answer, Some(&reason), Some(inbox_id));
     }
-    Ok(())
+    Ok(count)
 }
 
 /// A webhook that was acknowledged is not given up while its job goes on.
@@ -88,10 +100,10 @@ fn fate(taken: Result<Taken, Refusal>, came: &Came, is_for_job: bool) -> Fate {
         Ok(Taken::Early) => Fate::Stays,
         Ok(Taken::Unjudged(why)) => Fate::Quarantined(why),
         Ok(Taken::Settled(answer)) => Fate::Settled(Ok(answer), "it was kept, and judged later".to_owned()),
-        Ok(Taken::Unwanted) => {
-            let ignored = CallbackAnswer::of(CallbackOutcome::Ignored);
-            Fate::Settled(Ok(ignored), "it was kept, and its job has ended".to_owned())
-        }
+        Ok(Taken::Unwanted(why)) => Fate::Settled(
+            Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
+            format!("it was kept, and judged later: {why}"),
+        ),
         Err(refusal) if refusal.is_passing() || refusal.is_untaken() => Fate::Stays,
         Err(refusal) if refusal.is_of_over_run() && refusal.job_lives() && !is_for_job => match came {
             // As signals that came early, which no expression judged: its sender was told that it is kept.

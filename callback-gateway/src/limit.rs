@@ -21,6 +21,8 @@ const BAD_TOKENS: (u32, u32) = (20, 100);
 /// Callbacks of one job: a second, and at once.
 const CALLBACKS: (u32, u32) = (50, 500);
 
+/// Bad signatures of sources that are logged, a minute: strangers must not push out what else the log has.
+const LOGGED_BAD_SIGNATURES: u32 = 10;
 /// How long a peer that was refused is remembered.
 const REMEMBERED_MS: u64 = 1000;
 
@@ -28,12 +30,18 @@ const REMEMBERED_MS: u64 = 1000;
 pub struct Limits {
     bad_tokens: Buckets,
     callbacks: Buckets,
+    logged: DefaultDirectRateLimiter,
 }
 
 impl Limits {
     /// Nothing used up.
     pub fn new() -> Self {
-        Self { bad_tokens: Buckets::new(BAD_TOKENS), callbacks: Buckets::new(CALLBACKS) }
+        let logged = Quota::per_minute(NonZeroU32::new(LOGGED_BAD_SIGNATURES).unwrap_or(NonZeroU32::MIN));
+        Self {
+            bad_tokens: Buckets::new(BAD_TOKENS),
+            callbacks: Buckets::new(CALLBACKS),
+            logged: RateLimiter::direct(logged),
+        }
     }
 
     /// Counts a bad token. False: this peer has shown too many. Never asked for good ones, which may come from the same
@@ -46,6 +54,11 @@ impl Limits {
     /// caution, and not refused.
     pub fn suspects(&self, peer: Option<SocketAddr>) -> bool {
         self.bad_tokens.has_refused(peer.map(|peer| network(peer.ip())))
+    }
+
+    /// Counts a bad signature of a source. False: the log has enough of them.
+    pub fn logs_bad_signature(&self) -> bool {
+        self.logged.check().is_ok()
     }
 
     /// Counts a callback. False: its job has had too many.

@@ -66,8 +66,8 @@ pub enum Taken {
     Early,
     /// Its expressions do not fit it; why, for people.
     Unjudged(String),
-    /// Nobody waits for it, and nobody will.
-    Unwanted,
+    /// Nobody waits for it, and nobody will; why, for people.
+    Unwanted(&'static str),
 }
 
 /// Headers as expressions see them: names in lower case, of several values all.

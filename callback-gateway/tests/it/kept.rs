@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// Of webhooks, in the order in which they were logged.
-const LOG: &str = "select coalesce(string_agg(verdict::text, ' ' order by delivery_id), '') from posthaste.delivery";
+const LOG: &str = "select coalesce(string_agg(verdict::text, ' ' order by delivery_id), '') from posthaste.delivery
+    where verdict <> 'rejected'";
 /// As if their time had come.
 const MAKE_DUE: &str = "update posthaste.inbox set judge_at = now() where judge_at is not null";
 
@@ -115,4 +116,18 @@ async fn an_early_resume_that_is_judged_lives_over_the_retry_of_its_run() {
 
     sql::run(&mut rig.connection, MAKE_DUE).await;
     until("it wakes the function", async || rig.state(&run).await == "available").await;
+}
+
+#[tokio::test]
+async fn a_backlog_is_worked_off_without_a_pause() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    rig.hook(&run, &[], "{}").await;
+    // Fifteen looks have these to take, a second apart; the test waits for ten. Their job has ended.
+    rig.call(&run, "complete", "{}").await;
+    let copies = "insert into posthaste.inbox (job_id, run_lease, lease_id, nonce, why, via, digest, payload, judge_at)
+        select job_id, run_lease, lease_id, nonce, why, via, decode(lpad(to_hex(n), 32, '0'), 'hex'), payload, now()
+        from posthaste.inbox, generate_series(1, 300) n";
+    sql::run(&mut rig.connection, copies).await;
+    until("all are judged", async || sql::count(&mut rig.connection, "inbox").await == 0).await;
 }
