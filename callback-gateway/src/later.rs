@@ -77,7 +77,7 @@ async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<usiz
             Fate::Stays => continue,
             Fate::Quarantined(why) => {
                 session.call(async |connection| judging::failed(connection, inbox_id, &why).await).await?;
-                continue;
+                (Ok(CallbackAnswer::of(CallbackOutcome::Quarantined)), why)
             }
             Fate::ForJob(why) => {
                 session.call(async |connection| judging::leave_run(connection, inbox_id, why).await).await?;

@@ -70,7 +70,7 @@ impl Limits {
 /// Rate limiters that many share.
 struct Buckets {
     seed: RandomState,
-    buckets: Box<[Bucket]>,
+    all: Box<[Bucket]>,
     began: Instant,
 }
 
@@ -85,7 +85,7 @@ impl Buckets {
         let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
         let bucket = |_| Bucket { limiter: RateLimiter::direct(quota), refused: AtomicU64::new(0) };
-        Self { seed: RandomState::new(), buckets: (0..BUCKETS).map(bucket).collect(), began: Instant::now() }
+        Self { seed: RandomState::new(), all: (0..BUCKETS).map(bucket).collect(), began: Instant::now() }
     }
 
     fn admits(&self, who: impl Hash) -> bool {
@@ -104,7 +104,7 @@ impl Buckets {
 
     fn of(&self, who: impl Hash) -> Option<&Bucket> {
         let bucket = usize::try_from(self.seed.hash_one(who) % BUCKETS as u64).unwrap_or_default();
-        self.buckets.get(bucket)
+        self.all.get(bucket)
     }
 
     fn now_ms(&self) -> u64 {

@@ -90,10 +90,11 @@ impl Activity {
                 let now = self.lock();
                 if now.requests > 0 { Duration::ZERO } else { now.since.elapsed() }
             };
-            if idle >= limit {
+            let left = limit.saturating_sub(idle);
+            if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(limit - idle).await;
+            tokio::time::sleep(left).await;
         }
     }
 

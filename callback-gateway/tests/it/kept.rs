@@ -119,6 +119,18 @@ async fn an_early_resume_that_is_judged_lives_over_the_retry_of_its_run() {
 }
 
 #[tokio::test]
+async fn what_came_early_and_cannot_be_judged_is_listed_as_in_quarantine() {
+    let mut rig = Rig::start().await;
+    rig.endpoint(r#"{"on_complete": "payload.paid"}"#).await;
+    let run = rig.claim().await;
+    assert_eq!(rig.hook(&run, &[], "{}").await.word(), "buffered");
+    rig.dispatcher.park(&run).await;
+    sql::run(&mut rig.connection, MAKE_DUE).await;
+    until("it is logged", async || sql::text(&mut rig.connection, LOG).await == "buffered quarantined").await;
+    assert_eq!(sql::count(&mut rig.connection, "inbox where judge_at is null").await, 1);
+}
+
+#[tokio::test]
 async fn a_backlog_is_worked_off_without_a_pause() {
     let mut rig = Rig::start().await;
     let run = rig.claim().await;
