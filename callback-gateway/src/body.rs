@@ -1,12 +1,13 @@
 //! Bodies: what they may be, how large, and how long they may take.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use posthaste_protocol::{callback::MAX_VALUE_BYTES, problem::Code};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 
@@ -32,19 +33,54 @@ pub fn check_type(headers: &HeaderMap, json: bool) -> Result<(), Refusal> {
     unsupported("the content-type must be application/json")
 }
 
-/// Reads a body of at most [`MAX_BYTES`], within its deadline.
-pub async fn read(body: Body) -> Result<Bytes, Refusal> {
-    let late =
-        |_| Refusal::new(Code::RequestTimeout, format!("the body did not arrive within {} s", DEADLINE.as_secs()));
-    tokio::time::timeout(DEADLINE, collect(body)).await.map_err(late)?
+/// KiB of bodies that are held at once: of those who hold a token, of sources, and of sources that showed too many bad
+/// signatures a moment ago. Nobody takes the room of those who are better known.
+const ROOMS_KIB: [usize; 3] = [48 * 1024, 14 * 1024, 2 * 1024];
+
+/// Room for bodies. Only what has arrived takes room, so that nobody takes it by promises.
+pub struct Rooms {
+    /// For callbacks and hooks.
+    pub tokens: Arc<Semaphore>,
+    /// For sources.
+    pub sources: Arc<Semaphore>,
+    /// For sources that are suspected.
+    pub suspects: Arc<Semaphore>,
 }
 
-async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
+impl Rooms {
+    /// All of them empty.
+    pub fn new() -> Self {
+        let [tokens, sources, suspects] = ROOMS_KIB.map(|kib| Arc::new(Semaphore::new(kib)));
+        Self { tokens, sources, suspects }
+    }
+}
+
+/// A body that was read.
+pub struct Held {
+    /// The body.
+    pub bytes: Bytes,
+    /// To be dropped together with it.
+    pub room: Room,
+}
+
+/// The room that a body takes.
+#[derive(Default)]
+pub struct Room(Option<OwnedSemaphorePermit>);
+
+/// Reads a body of at most [`MAX_BYTES`], within its deadline, while there is room for it.
+pub async fn read(room: &Arc<Semaphore>, body: Body) -> Result<Held, Refusal> {
+    let late =
+        |_| Refusal::new(Code::RequestTimeout, format!("the body did not arrive within {} s", DEADLINE.as_secs()));
+    tokio::time::timeout(DEADLINE, collect(room, body)).await.map_err(late)?
+}
+
+async fn collect(room: &Arc<Semaphore>, mut body: Body) -> Result<Held, Refusal> {
     let announced = body.size_hint().lower();
     if announced > MAX_DROPPED_BYTES as u64 {
         return Err(too_large());
     }
     let (mut bytes, mut seen) = (BytesMut::new(), 0_usize);
+    let mut taken = Room::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::new(Code::MalformedJson, "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -53,12 +89,30 @@ async fn collect(mut body: Body) -> Result<Bytes, Refusal> {
             return Err(too_large());
         }
         if seen <= MAX_BYTES && announced <= MAX_BYTES as u64 {
+            taken.grow(room, seen)?;
             bytes.extend_from_slice(&data);
         } else {
-            bytes = BytesMut::new();
+            (bytes, taken) = (BytesMut::new(), Room::default());
         }
     }
-    if seen > MAX_BYTES { Err(too_large()) } else { Ok(bytes.freeze()) }
+    if seen > MAX_BYTES { Err(too_large()) } else { Ok(Held { bytes: bytes.freeze(), room: taken }) }
+}
+
+impl Room {
+    /// Takes what it lacks for so many bytes.
+    fn grow(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<(), Refusal> {
+        let lacks = bytes.div_ceil(1024).saturating_sub(self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if lacks == 0 {
+            return Ok(());
+        }
+        let lacks = u32::try_from(lacks).unwrap_or(u32::MAX);
+        let more = Arc::clone(room).try_acquire_many_owned(lacks).map_err(|_| Refusal::overloaded())?;
+        match &mut self.0 {
+            Some(taken) => taken.merge(more),
+            None => self.0 = Some(more),
+        }
+        Ok(())
+    }
 }
 
 /// The body as text.
@@ -99,19 +153,49 @@ mod tests {
         }
     }
 
+    fn room(kib: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(kib))
+    }
+
+    fn of(bytes: usize) -> Body {
+        Body::from(vec![b'x'; bytes])
+    }
+
     #[tokio::test]
     async fn a_body_is_taken_up_to_its_bound_and_no_further() {
-        assert_eq!(read(Body::from(vec![b'x'; MAX_BYTES])).await.unwrap().len(), MAX_BYTES);
+        let room = room(2048);
+        assert_eq!(read(&room, of(MAX_BYTES)).await.unwrap().bytes.len(), MAX_BYTES);
         for size in [MAX_BYTES + 1, MAX_DROPPED_BYTES + 1] {
-            assert_eq!(read(Body::from(vec![b'x'; size])).await.unwrap_err().code(), Code::PayloadTooLarge);
+            assert_eq!(read(&room, of(size)).await.err().unwrap().code(), Code::PayloadTooLarge);
         }
+        assert_eq!(room.available_permits(), 2048, "all of it was given back");
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_are_held_in_one_room() {
+        let room = room(8);
+        let first = read(&room, of(6 * 1024)).await.unwrap();
+        assert_eq!(read(&room, of(2 * 1024 + 1)).await.err().unwrap().code(), Code::Overloaded);
+        let second = read(&room, of(1)).await.unwrap();
+        assert_eq!(room.available_permits(), 1);
+        drop((first, second));
+        assert_eq!(read(&room, of(8 * 1024)).await.unwrap().bytes.len(), 8 * 1024);
+    }
+
+    /// A body that says so much, and no more, ever.
+    fn endless(begun: &'static [u8]) -> Body {
+        let begun = futures_util::stream::once(async move { Ok::<_, std::io::Error>(Bytes::from_static(begun)) });
+        Body::from_stream(futures_util::StreamExt::chain(begun, futures_util::stream::pending()))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_given_up() {
-        let (_sender, pending) = tokio::sync::oneshot::channel::<()>();
-        let stream = async move { pending.await.map(|()| Bytes::new()).map_err(std::io::Error::other) };
-        let body = Body::from_stream(futures_util::stream::once(stream));
-        assert_eq!(read(body).await.unwrap_err().code(), Code::RequestTimeout);
+    async fn a_body_that_never_ends_is_given_up_and_takes_no_room_for_what_it_has_not_said() {
+        let room = room(8);
+        let (slow, quick) = tokio::join!(read(&room, endless(b"x")), async {
+            tokio::task::yield_now().await;
+            read(&room, of(7 * 1024)).await
+        });
+        assert_eq!(slow.err().unwrap().code(), Code::RequestTimeout);
+        assert_eq!(quick.unwrap().bytes.len(), 7 * 1024);
     }
 }

@@ -14,7 +14,7 @@ use posthaste_protocol::{
 };
 
 use crate::{
-    body,
+    body::{self, Held, Room},
     came::Came,
     credential::{self, Fingerprint},
     gateway::Gateway,
@@ -38,7 +38,7 @@ pub async fn call(
     let mut bytes = 0;
     let answer = match said(gateway, &claims, action, &head.headers, body, &mut bytes).await {
         Ok(Said::Done(done)) => done.answer(claims.job_id),
-        Ok(Said::Judge(webhook)) => return hear(gateway, webhook).await,
+        Ok(Said::Judge(webhook, room)) => return hear(gateway, webhook, room).await,
         Err(refusal) => Err(refusal),
     };
     tracing::debug!(token = %Fingerprint(&claims), answer = word(&answer), "callback");
@@ -52,7 +52,7 @@ enum Said {
     /// It is committed, or refused.
     Done(Done),
     /// Nothing yet: what its run waits for, and expressions, decide.
-    Judge(Webhook),
+    Judge(Webhook, Room),
 }
 
 /// Reads what is said, and commits it. `bytes` is set to the length of the body once it was read.
@@ -65,7 +65,7 @@ async fn said(
     bytes: &mut usize,
 ) -> Result<Said, Refusal> {
     body::check_type(headers, true)?;
-    let body = body::read(body).await?;
+    let Held { bytes: body, room } = body::read(&gateway.rooms.tokens, body).await?;
     *bytes = body.len();
     let text = body::text(&body)?;
     let read = || CallbackRequest::parse(action, text).map_err(Refusal::faults);
@@ -75,7 +75,7 @@ async fn said(
             done => return Ok(Said::Done(done)),
         }
     }
-    Ok(Said::Judge(Webhook::of_callback(claims, action, headers, read()?)))
+    Ok(Said::Judge(Webhook::of_callback(claims, action, headers, read()?), room))
 }
 
 /// What must hold before a body is read: the token, the action, and the limits.

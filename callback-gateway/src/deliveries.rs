@@ -11,9 +11,8 @@ use tokio::{
     sync::mpsc,
     time::{Instant, interval},
 };
-use tokio_util::task::TaskTracker;
 
-use crate::metrics::Metrics;
+use crate::{background::Background, metrics::Metrics};
 
 /// The most deliveries that are logged in a second; others are only counted.
 const PER_SECOND: usize = 100;
@@ -29,9 +28,9 @@ pub struct DeliveryLog {
 
 impl DeliveryLog {
     /// Starts the writer, which ends with the soft stop, after it has written what was logged till then.
-    pub fn start(session: Session, metrics: &Arc<Metrics>, tasks: &TaskTracker, shutdown: Shutdown) -> Self {
+    pub fn start(session: Session, metrics: &Arc<Metrics>, background: &Background, shutdown: Shutdown) -> Self {
         let (sender, receiver) = mpsc::channel(PER_SECOND);
-        tasks.spawn(run(session, receiver, shutdown));
+        background.run("deliveries", run(session, receiver, shutdown));
         Self { sender, metrics: Arc::clone(metrics) }
     }
 

@@ -20,9 +20,10 @@ use tokio::{
     sync::Semaphore,
     time::{Duration, sleep},
 };
-use tokio_util::task::TaskTracker;
 
 use crate::{
+    background::Background,
+    body::Rooms,
     deliveries::DeliveryLog,
     group_commit::GroupCommit,
     later,
@@ -47,11 +48,11 @@ pub struct Gateway {
     /// How many may be judged at once.
     pub(crate) judges: Arc<Semaphore>,
     pub(crate) limits: Limits,
+    pub(crate) rooms: Rooms,
     pub(crate) commits: GroupCommit,
     pub(crate) deliveries: DeliveryLog,
     pub(crate) metrics: Arc<Metrics>,
-    /// What runs beside the requests, and is waited for at the end: a statement that is cut off is an error in Postgres' log.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) background: Background,
 }
 
 impl Gateway {
@@ -65,7 +66,7 @@ impl Gateway {
     ) -> Result<Arc<Self>, EngineError> {
         let database_url = settings.database_url.expose_secret();
         let metrics = Arc::new(Metrics::new(registry));
-        let tasks = TaskTracker::new();
+        let background = Background::default();
         let all_terms = Arc::new(ArcSwap::from_pointee(AllTerms::default()));
         let gateway = Arc::new(Self {
             ring: Arc::clone(&settings.ring),
@@ -74,30 +75,27 @@ impl Gateway {
             filters: FilterCache::new(FILTERS),
             judges: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             limits: Limits::new(),
-            commits: GroupCommit::start(database_url, &all_terms, &metrics)?,
+            rooms: Rooms::new(),
+            commits: GroupCommit::start(database_url, &all_terms, &metrics, &background)?,
             deliveries: DeliveryLog::start(
                 Session::new(database_url, Role::General)?,
                 &metrics,
-                &tasks,
+                &background,
                 shutdown.clone(),
             ),
             metrics,
-            tasks,
+            background,
         });
         health.require(POSTGRES_CONNECTED);
         health.require(SCHEMA_COMPATIBLE);
         let watched = Session::new(database_url, Role::General)?;
-        gateway.tasks.spawn(watch_health(watched, health.clone(), shutdown.clone()));
+        let background = &gateway.background;
+        background.run("health", watch_health(watched, health.clone(), shutdown.clone()));
         let reader = Session::new(database_url, Role::General)?;
-        gateway.tasks.spawn(terms::run(
-            all_terms,
-            settings.seal_keys.clone(),
-            reader,
-            settings.listen_url.clone(),
-            shutdown.clone(),
-        ));
+        let (keys, listen_url) = (settings.seal_keys.clone(), settings.listen_url.clone());
+        background.run("terms", terms::run(all_terms, keys, reader, listen_url, shutdown.clone()));
         let judged = Session::new(database_url, Role::Settle)?;
-        gateway.tasks.spawn(later::run(Arc::clone(&gateway), judged, shutdown.clone()));
+        background.run("later", later::run(Arc::clone(&gateway), judged, shutdown.clone()));
         Ok(gateway)
     }
 }

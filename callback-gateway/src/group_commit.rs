@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    background::Background,
     commit::{Answer, commit},
     metrics::Metrics,
     refusal::Refusal,
@@ -73,6 +74,7 @@ impl GroupCommit {
         database_url: &str,
         terms: &Arc<ArcSwap<AllTerms>>,
         metrics: &Arc<Metrics>,
+        background: &Background,
     ) -> Result<Self, EngineError> {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -84,7 +86,7 @@ impl GroupCommit {
                 terms: Arc::clone(terms),
                 metrics: Arc::clone(metrics),
             };
-            tokio::spawn(lane.run(Arc::clone(&receiver)));
+            background.watch("lane", tokio::spawn(lane.run(Arc::clone(&receiver))));
         }
         Ok(Self { sender, room: Arc::new(Semaphore::new(MAX_WAITING_KIB as usize)) })
     }

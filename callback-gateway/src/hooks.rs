@@ -3,28 +3,27 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::extract::Request;
-use posthaste_engine::filter::Input;
+use posthaste_engine::held::RunRef;
 use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
     inbound::{InboundRequest, SchemeName, slack_challenge},
-    problem::{Code, FieldError},
+    problem::Code,
     token::TokenKind,
 };
 use posthaste_service::clock;
 
 use crate::{
-    body,
+    aim::{NO_JOB, aim},
+    body::{self, Held, Room},
     callbacks::{bad_token, limited},
     came::Came,
     credential,
     gateway::Gateway,
-    judge::aside,
     note::note,
-    payload::Payload,
     refusal::Refusal,
     verb::OF_WEBHOOKS,
-    webhook::{Taken, Webhook, take, visible},
+    webhook::{Taken, Webhook, visible},
     work::{Done, Work},
 };
 
@@ -51,8 +50,8 @@ pub async fn hook(
     }
     limited(gateway, claims.job_id)?;
     body::check_type(&head.headers, false)?;
-    let webhook = Webhook::of_hook(&claims, &head.headers, body::read(body).await?);
-    hear(gateway, webhook).await.map(Heard::Answer)
+    let Held { bytes, room } = body::read(&gateway.rooms.tokens, body).await?;
+    hear(gateway, Webhook::of_hook(&claims, &head.headers, bytes), room).await.map(Heard::Answer)
 }
 
 /// A webhook of a named source.
@@ -69,54 +68,39 @@ pub async fn source(
         return Err(if terms.is_read { unknown() } else { Refusal::database_unavailable() });
     };
     body::check_type(&head.headers, false)?;
-    let body = body::read(body).await?;
-    let received_unix = clock::unix_now();
+    let rooms = &gateway.rooms;
+    let room = if gateway.limits.suspects(peer) { &rooms.suspects } else { &rooms.sources };
+    let Held { bytes: body, room } = body::read(room, body).await?;
+    let (came, received_unix) = (Came::Source(name.to_owned()), clock::unix_now());
     let signed = InboundRequest { headers: &head.headers, body: &body, now_unix: received_unix };
     if sender.signature.verify(&sender.secrets, &signed).is_err() {
-        return Err(bad_signature(gateway, peer));
+        let answer = Err(bad_signature(gateway, peer));
+        if gateway.limits.logs_bad_signature() {
+            note(gateway, &came, None, body.len(), &answer, None, None);
+        }
+        return answer.map(Heard::Answer);
     }
     if let Some(challenge) = slack_challenge(&body).filter(|_| sender.signature.scheme.name() == SchemeName::Slack) {
         return Ok(Heard::Challenge(challenge));
     }
-    let headers = visible(&head.headers);
-    let (correlate, seen, sent) = (sender.correlate.clone(), headers.clone(), body.clone());
-    let found = aside(&gateway.judges, move || {
-        let payload = Payload::read(&seen, &sent)?;
-        let input = Input { payload: &payload.value, headers: &seen, run: None };
-        correlate.evaluate(&input).map_err(|error| unfound(&error.message))
-    });
-    let came = Came::Source(name.to_owned());
-    let run = match job_of(&found.await??)? {
-        None => None,
-        Some(job) => {
-            limited(gateway, JobId(job))?;
-            match gateway.commits.commit(Work::Find(job)).await? {
-                Done::RunOf(run) => run,
-                _ => return Err(Refusal::overloaded()),
-            }
-        }
-    };
-    let Some(run) = run else {
-        let answer = Ok(CallbackAnswer::of(CallbackOutcome::Ignored));
-        note(gateway, &came, None, body.len(), &answer, Some("nobody waits for it"), None);
-        return answer.map(Heard::Answer);
-    };
-    let digest = of_hook(&body);
+    let (run, digest, headers) = (RunRef::whichever(NO_JOB), of_hook(&body), visible(&head.headers));
     let webhook = Webhook { run, came, digest, headers, body, received_unix, verified: true };
-    hear(gateway, webhook).await.map(Heard::Answer)
+    hear(gateway, webhook, room).await.map(Heard::Answer)
 }
 
 /// Judges a webhook, or keeps it. In a task of its own: a sender that hangs up must not leave it half-way.
-pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook) -> Result<CallbackAnswer, Refusal> {
-    let (gateway, webhook) = (Arc::clone(gateway), Arc::new(webhook));
+pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook, room: Room) -> Result<CallbackAnswer, Refusal> {
+    let (gateway, mut webhook) = (Arc::clone(gateway), Arc::new(webhook));
     let heard = tokio::spawn(async move {
-        let (answer, reason, inbox) = match take(&gateway, &webhook).await {
+        let (answer, reason, inbox) = match aim(&gateway, &mut webhook).await {
             Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
+            Ok(Taken::Unwanted(why)) => (Ok(CallbackAnswer::of(CallbackOutcome::Ignored)), Some(why.to_owned()), None),
             Ok(Taken::Early) => keep(&gateway, &webhook, "it came before its wait was known".to_owned(), true).await,
             Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
             Err(refusal) => (Err(refusal), None, None),
         };
         note(&gateway, &webhook.came, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
+        drop(room);
         answer
     });
     heard.await.unwrap_or_else(|_| Err(Refusal::overloaded()))
@@ -149,36 +133,7 @@ fn bad_signature(gateway: &Gateway, peer: Option<SocketAddr>) -> Refusal {
     Refusal::rate_limited("too many requests without a valid signature")
 }
 
-/// Reads the id that a correlation gave: an integer, a string of digits, or null for no job.
-fn job_of(json: &str) -> Result<Option<i64>, Refusal> {
-    let digits = json.trim_matches('"');
-    match digits.parse::<i64>() {
-        _ if json == "null" => Ok(None),
-        Ok(id) if id > 0 => Ok(Some(id)),
-        _ => Err(unfound("it gave neither the id of a job nor null")),
-    }
-}
-
-fn unfound(why: &str) -> Refusal {
-    Refusal::faults(vec![FieldError::new("correlate", "cel_failed", why)])
-}
-
 /// The headers of a kept webhook.
 pub fn headers_of(json: Option<&str>) -> std::collections::BTreeMap<String, String> {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_correlation_gives_an_id_or_nothing() {
-        for (json, id) in [("42", Some(42)), ("\"42\"", Some(42)), ("null", None)] {
-            assert_eq!(job_of(json).unwrap(), id, "{json}");
-        }
-        for json in ["0", "-1", "\"x\"", "true", "4.5", "{}", "\"null\""] {
-            assert_eq!(job_of(json).unwrap_err().code(), Code::Invalid, "{json}");
-        }
-    }
 }

@@ -4,9 +4,11 @@
 //! nobody chooses whose bucket they share.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -19,22 +21,44 @@ const BAD_TOKENS: (u32, u32) = (20, 100);
 /// Callbacks of one job: a second, and at once.
 const CALLBACKS: (u32, u32) = (50, 500);
 
+/// Bad signatures of sources that are logged, a minute: strangers must not push out what else the log has.
+const LOGGED_BAD_SIGNATURES: u32 = 10;
+/// How long a peer that was refused is remembered.
+const REMEMBERED_MS: u64 = 1000;
+
 /// The limits of one gateway.
 pub struct Limits {
     bad_tokens: Buckets,
     callbacks: Buckets,
+    logged: DefaultDirectRateLimiter,
 }
 
 impl Limits {
     /// Nothing used up.
     pub fn new() -> Self {
-        Self { bad_tokens: Buckets::new(BAD_TOKENS), callbacks: Buckets::new(CALLBACKS) }
+        let logged = Quota::per_minute(NonZeroU32::new(LOGGED_BAD_SIGNATURES).unwrap_or(NonZeroU32::MIN));
+        Self {
+            bad_tokens: Buckets::new(BAD_TOKENS),
+            callbacks: Buckets::new(CALLBACKS),
+            logged: RateLimiter::direct(logged),
+        }
     }
 
     /// Counts a bad token. False: this peer has shown too many. Never asked for good ones, which may come from the same
     /// proxy.
     pub fn admits_bad_token(&self, peer: Option<SocketAddr>) -> bool {
         self.bad_tokens.admits(peer.map(|peer| network(peer.ip())))
+    }
+
+    /// This peer has shown too many bad tokens or signatures a moment ago. It may be a proxy: what it sends is taken with
+    /// caution, and not refused.
+    pub fn suspects(&self, peer: Option<SocketAddr>) -> bool {
+        self.bad_tokens.has_refused(peer.map(|peer| network(peer.ip())))
+    }
+
+    /// Counts a bad signature of a source. False: the log has enough of them.
+    pub fn logs_bad_signature(&self) -> bool {
+        self.logged.check().is_ok()
     }
 
     /// Counts a callback. False: its job has had too many.
@@ -46,20 +70,45 @@ impl Limits {
 /// Rate limiters that many share.
 struct Buckets {
     seed: RandomState,
-    buckets: Box<[DefaultDirectRateLimiter]>,
+    all: Box<[Bucket]>,
+    began: Instant,
+}
+
+struct Bucket {
+    limiter: DefaultDirectRateLimiter,
+    /// When it last refused, in ms after the beginning; 0 for never.
+    refused: AtomicU64,
 }
 
 impl Buckets {
     fn new((per_second, burst): (u32, u32)) -> Self {
         let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
-        let buckets = (0..BUCKETS).map(|_| RateLimiter::direct(quota)).collect();
-        Self { seed: RandomState::new(), buckets }
+        let bucket = |_| Bucket { limiter: RateLimiter::direct(quota), refused: AtomicU64::new(0) };
+        Self { seed: RandomState::new(), all: (0..BUCKETS).map(bucket).collect(), began: Instant::now() }
     }
 
-    fn admits(&self, who: impl std::hash::Hash) -> bool {
+    fn admits(&self, who: impl Hash) -> bool {
+        let Some(bucket) = self.of(who) else { return true };
+        let admits = bucket.limiter.check().is_ok();
+        if !admits {
+            bucket.refused.store(self.now_ms(), Ordering::Relaxed);
+        }
+        admits
+    }
+
+    fn has_refused(&self, who: impl Hash) -> bool {
+        let refused = self.of(who).map_or(0, |bucket| bucket.refused.load(Ordering::Relaxed));
+        refused > 0 && self.now_ms().saturating_sub(refused) < REMEMBERED_MS
+    }
+
+    fn of(&self, who: impl Hash) -> Option<&Bucket> {
         let bucket = usize::try_from(self.seed.hash_one(who) % BUCKETS as u64).unwrap_or_default();
-        self.buckets.get(bucket).is_none_or(|bucket| bucket.check().is_ok())
+        self.all.get(bucket)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 }
 
@@ -86,6 +135,8 @@ mod tests {
         let limits = Limits::new();
         let admitted = (0..200).filter(|_| admits(&limits, "192.0.2.1")).count();
         assert!((100..150).contains(&admitted), "{admitted}");
+        let suspects = |peer: &str| limits.suspects(Some(SocketAddr::new(peer.parse().unwrap(), 9)));
+        assert!(suspects("192.0.2.1") && !suspects("192.0.2.9"));
         // Each of the others shares its bucket only once in thousands.
         let others = (2..22).filter(|n| admits(&limits, &format!("192.0.2.{n}"))).count();
         assert!(others >= 18, "{others}");

@@ -11,7 +11,7 @@ use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome},
 };
 
-use crate::{came::Came, gateway::Gateway, refusal::Refusal};
+use crate::{aim::NO_JOB, came::Came, gateway::Gateway, refusal::Refusal};
 
 /// The word for what came of a request.
 pub fn word(answer: &Result<CallbackAnswer, Refusal>) -> &'static str {
@@ -51,8 +51,8 @@ pub fn note(
     };
     gateway.deliveries.log(Delivery {
         ago: Duration::ZERO,
-        job_id: run.map(|run| run.job_id),
-        run_lease: run.map(|run| run.run_lease),
+        job_id: run.map(|run| run.job_id).filter(|job| *job != NO_JOB),
+        run_lease: run.filter(|run| !run.is_whichever()).map(|run| run.run_lease),
         inbox_id,
         bytes,
         via: came.via(),

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use posthaste_protocol::{
-    job::JobRef,
+    job::{JobRef, State},
     problem::{self, Code, FieldError, Problem},
 };
 use serde::Serialize;
@@ -84,6 +84,21 @@ impl Refusal {
     /// Whether the same request may be taken in a moment.
     pub const fn is_passing(&self) -> bool {
         matches!(self.problem.code, Code::RateLimited | Code::Overloaded | Code::DatabaseUnavailable)
+    }
+
+    /// The run that it was for goes on, and waits for nothing that takes it.
+    pub fn is_untaken(&self) -> bool {
+        self.code() == Code::AlreadyFinalized && self.problem.job.is_some_and(|job| job.state == State::Waiting)
+    }
+
+    /// The run that it was for is over.
+    pub fn is_of_over_run(&self) -> bool {
+        matches!(self.code(), Code::AlreadyFinalized | Code::LeaseSuperseded) && !self.is_untaken()
+    }
+
+    /// It names a job that has not ended.
+    pub fn job_lives(&self) -> bool {
+        self.problem.job.is_some_and(|job| !job.state.is_terminal())
     }
 
     /// The stable code.

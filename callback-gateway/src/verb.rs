@@ -13,7 +13,8 @@ use posthaste_engine::{
     judging,
     progress::{Reported, report},
     resume::{Signal, resume},
-    source, waiting_on,
+    standing::standing,
+    waiting_on,
 };
 use posthaste_protocol::{
     action::Action,
@@ -35,7 +36,7 @@ pub enum Verb {
     Extend(Vec<Beat>),
     Report(Vec<(RunRef, Progress)>),
     Checkpoint(Vec<Checkpoint>),
-    Find(Vec<i64>),
+    Find(Vec<(i64, Digest)>),
     LookUp(Vec<RunRef>),
     Resume(Vec<Signal>),
     End(Vec<CallbackEnd>),
@@ -50,7 +51,7 @@ pub struct Verbs {
     beats: Vec<(usize, Beat)>,
     reports: Vec<(usize, (RunRef, Progress))>,
     checkpoints: Vec<(usize, Checkpoint)>,
-    finds: Vec<(usize, i64)>,
+    finds: Vec<(usize, (i64, Digest))>,
     look_ups: Vec<(usize, RunRef)>,
     signals: Vec<(usize, Signal)>,
     ends: Vec<(usize, CallbackEnd)>,
@@ -66,7 +67,7 @@ impl Verbs {
             Work::Heartbeat(beat) => self.beats.push((n, *beat)),
             Work::Progress(run, progress) => self.reports.push((n, (*run, progress.clone()))),
             Work::Checkpoint(checkpoint) => self.checkpoints.push((n, checkpoint.clone())),
-            Work::Find(job) => self.finds.push((n, *job)),
+            Work::Find(job, digest) => self.finds.push((n, (*job, *digest))),
             Work::LookUp(run) => self.look_ups.push((n, *run)),
             Work::Resume(signal) => self.signals.push((n, signal.clone())),
             Work::End(end) => self.ends.push((n, end.clone())),
@@ -112,7 +113,7 @@ impl Verb {
             Self::Extend(beats) => heartbeats(connection, &beats[part], terms).await,
             Self::Report(reports) => progress(connection, &reports[part]).await,
             Self::Checkpoint(checkpoints) => steps(connection, &checkpoints[part]).await,
-            Self::Find(jobs) => find(connection, &jobs[part]).await,
+            Self::Find(jobs) => Ok(standing(connection, &jobs[part]).await?.into_iter().map(Done::Stands).collect()),
             Self::LookUp(runs) => {
                 let found = waiting_on::look_up(connection, &runs[part]).await?;
                 Ok(found.into_iter().map(|run| Done::Found(run.map(Box::new))).collect())
@@ -133,14 +134,6 @@ impl Verb {
             }
         }
     }
-}
-
-async fn find(connection: &mut PgConnection, jobs: &[i64]) -> Result<Vec<Done>, EngineError> {
-    let mut runs = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        runs.push(Done::RunOf(source::run_of(connection, *job).await?));
-    }
-    Ok(runs)
 }
 
 async fn ends(

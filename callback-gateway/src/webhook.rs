@@ -41,7 +41,7 @@ const HIDDEN: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 /// A webhook for a run.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// The run.
+    /// The run; of what is for a job, whichever run that has, or had when it was looked up.
     pub run: RunRef,
     /// How it came.
     pub came: Came,
@@ -66,6 +66,8 @@ pub enum Taken {
     Early,
     /// Its expressions do not fit it; why, for people.
     Unjudged(String),
+    /// Nobody waits for it, and nobody will; why, for people.
+    Unwanted(&'static str),
 }
 
 /// Headers as expressions see them: names in lower case, of several values all.
@@ -107,7 +109,7 @@ impl Webhook {
     /// It, to be kept.
     pub fn kept(&self, error: String) -> Quarantine {
         Quarantine {
-            run: self.run,
+            run: if self.is_for_job() { RunRef::whichever(self.run.job_id) } else { self.run },
             wait: None,
             via: self.came.to_string(),
             digest: self.digest,
@@ -115,6 +117,11 @@ impl Webhook {
             headers: serde_json::to_string(&self.headers).ok(),
             error,
         }
+    }
+
+    /// It names a job, and none of its runs.
+    pub fn is_for_job(&self) -> bool {
+        self.came.source().is_some() || self.run.is_whichever()
     }
 
     fn job(&self) -> JobId {

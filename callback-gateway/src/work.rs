@@ -11,6 +11,7 @@ use posthaste_engine::{
     inbox::Quarantine,
     lifecycle::{Outcome, RunError},
     resume::{Signal, Signalled},
+    standing::Standing,
     waiting_on::WaitingOn,
 };
 use posthaste_protocol::{
@@ -44,8 +45,8 @@ pub enum Work {
     Checkpoint(Checkpoint),
     /// Wake its function.
     Resume(Signal),
-    /// Look which run of this job goes on.
-    Find(i64),
+    /// Look where this job is, and whether this came before.
+    Find(i64, Digest),
     /// Look what it waits for.
     LookUp(RunRef),
     /// Look what became of it, and whether this came before.
@@ -90,8 +91,8 @@ pub enum Done {
     Checkpointed(Checkpointed),
     /// What became of a signal.
     Signalled(Signalled),
-    /// The run that goes on, if one does.
-    RunOf(Option<RunRef>),
+    /// Where the job is.
+    Stands(Standing),
     /// What it waits for; `None`: it does not go on.
     Found(Option<Box<WaitingOn>>),
     /// Under which number it was kept; `None`: too many are.
@@ -166,7 +167,7 @@ impl Work {
             Self::Checkpoint(checkpoint) => checkpoint.steps.get().len(),
             Self::Resume(signal) => signal.payload.as_ref().map_or(0, String::len),
             Self::Keep { delivery, .. } => delivery.payload.len(),
-            Self::End(_) | Self::Heartbeat(_) | Self::Find(_) | Self::LookUp(_) | Self::Recorded(..) => 0,
+            Self::End(_) | Self::Heartbeat(_) | Self::Find(..) | Self::LookUp(_) | Self::Recorded(..) => 0,
         };
         u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
     }
@@ -198,7 +199,7 @@ impl Done {
             Self::Checkpointed(checkpointed) => checkpoint_answer(&checkpointed, job),
             Self::Signalled(signalled) => signal_answer(&signalled, job),
             // Nobody who calls back by token asks for these.
-            Self::Found(_) | Self::RunOf(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
+            Self::Found(_) | Self::Stands(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
             Self::Kept(Some(_)) => Ok(CallbackAnswer::of(CallbackOutcome::Buffered)),
             Self::Kept(None) => Err(Refusal::rate_limited(TOO_MANY_KEPT)),
             Self::MetadataTooLarge => Err(Refusal::faults(vec![FieldError::new(

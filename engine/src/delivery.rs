@@ -9,7 +9,7 @@ use crate::{EngineError, sweep::millis};
 
 /// The most deliveries that are kept.
 const KEPT: i64 = 100_000;
-/// How many a trim forgets.
+/// How many a trim forgets at a time.
 const TRIM_MAX: i64 = 5_000;
 
 /// How something came.
@@ -157,10 +157,19 @@ pub async fn log(connection: &mut PgConnection, deliveries: &[Delivery]) -> Resu
     Ok(())
 }
 
-/// Forgets the oldest, at most 5,000 at a time.
+/// Forgets what is too old or too much, all of it: whoever logs more than another trims also trims more.
 pub async fn trim(connection: &mut PgConnection) -> Result<(), EngineError> {
-    sqlx::query(include_str!("sql/trim_deliveries.sql")).bind(KEPT).bind(TRIM_MAX).execute(connection).await?;
-    Ok(())
+    loop {
+        let trimmed = sqlx::query(include_str!("sql/trim_deliveries.sql"))
+            .bind(KEPT)
+            .bind(TRIM_MAX)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+        if trimmed < TRIM_MAX.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
 
 /// Which deliveries.

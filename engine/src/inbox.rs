@@ -23,7 +23,7 @@ pub const MAX_QUARANTINED: i64 = 100;
 /// A delivery to keep because its expressions failed.
 #[derive(Debug, Clone)]
 pub struct Quarantine {
-    /// The run that it is for.
+    /// The run that it is for, or [`RunRef::whichever`].
     pub run: RunRef,
     /// The wait that it is for; `None`: the run itself, or its next wait.
     pub wait: Option<String>,
@@ -65,7 +65,16 @@ pub struct Swept {
 /// [`MAX_QUARANTINED`] of its job are kept.
 pub async fn keep(connection: &mut PgConnection, deliveries: &[Quarantine]) -> Result<Vec<Option<i64>>, EngineError> {
     let rows: Vec<InboxRow> = deliveries.iter().map(InboxRow::quarantined).collect();
-    keep_all(connection, "quarantined", &rows, MAX_QUARANTINED).await
+    keep_all(connection, Look::Operator, &rows, MAX_QUARANTINED).await
+}
+
+/// As [`keep`], for gateways to judge from in a moment on. Their signatures were not verified.
+pub(crate) async fn keep_to_judge(
+    connection: &mut PgConnection,
+    deliveries: &[Quarantine],
+) -> Result<Vec<Option<i64>>, EngineError> {
+    let rows: Vec<InboxRow> = deliveries.iter().map(InboxRow::quarantined).collect();
+    keep_all(connection, Look::Gateway, &rows, MAX_QUARANTINED).await
 }
 
 /// Keeps these signals until their runs wait for them. `None` where [`MAX_EARLY`] of its job are kept.
@@ -74,7 +83,18 @@ pub(crate) async fn keep_early(
     signals: &[&Signal],
 ) -> Result<Vec<Option<i64>>, EngineError> {
     let rows: Vec<InboxRow> = signals.iter().map(|signal| InboxRow::early(signal)).collect();
-    keep_all(connection, "early", &rows, MAX_EARLY).await
+    keep_all(connection, Look::Sweep, &rows, MAX_EARLY).await
+}
+
+/// Who looks at what is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// A sweep, for a wait that takes the signal.
+    Sweep,
+    /// A gateway, once it can be judged.
+    Gateway,
+    /// Nobody, before an operator asks.
+    Operator,
 }
 
 /// What is written of either kind.
@@ -116,7 +136,7 @@ impl<'a> InboxRow<'a> {
 
 async fn keep_all(
     connection: &mut PgConnection,
-    why: &str,
+    look: Look,
     rows: &[InboxRow<'_>],
     most: i64,
 ) -> Result<Vec<Option<i64>>, EngineError> {
@@ -128,7 +148,7 @@ async fn keep_all(
             break;
         }
         let batch: Vec<&InboxRow> = open.iter().map(|&n| &rows[n]).collect();
-        for (n, id) in open.into_iter().zip(execute(connection, why, &batch, most).await?) {
+        for (n, id) in open.into_iter().zip(execute(connection, look, &batch, most).await?) {
             ids[n] = id;
         }
     }
@@ -137,12 +157,12 @@ async fn keep_all(
 
 async fn execute(
     connection: &mut PgConnection,
-    why: &str,
+    look: Look,
     rows: &[&InboxRow<'_>],
     most: i64,
 ) -> Result<Vec<Option<i64>>, EngineError> {
     let found = sqlx::query(include_str!("sql/keep.sql"))
-        .bind(why)
+        .bind(if look == Look::Sweep { "early" } else { "quarantined" })
         .bind(rows.iter().map(|row| row.run.job_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.run.run_lease).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.run.lease.lease_id).collect::<Vec<_>>())
@@ -154,6 +174,7 @@ async fn execute(
         .bind(rows.iter().map(|row| row.headers).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.error).collect::<Vec<_>>())
         .bind(most)
+        .bind(look == Look::Gateway)
         .fetch_all(connection)
         .await?;
     found.iter().map(|row| Ok(row.try_get("inbox_id")?)).collect()

@@ -27,15 +27,7 @@ pub async fn keep_early(
     connection: &mut PgConnection,
     deliveries: &[Quarantine],
 ) -> Result<Vec<Option<i64>>, EngineError> {
-    let kept = inbox::keep(connection, deliveries).await?;
-    sqlx::query(
-        "update posthaste.inbox set judge_at = now() + interval '1 second', verified = false
-         where inbox_id = any ($1) and judge_at is null",
-    )
-    .bind(kept.iter().flatten().copied().collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(kept)
+    inbox::keep_to_judge(connection, deliveries).await
 }
 
 /// Asks for a delivery in quarantine to be judged again. False: there is none with this number.
@@ -60,6 +52,13 @@ pub async fn failed(connection: &mut PgConnection, inbox_id: i64, error: &str) -
         .bind(error)
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Makes a delivery whose run is over one for whichever run its job has. With a reason it goes to quarantine, for an operator
+/// to say whether that run should have it; without one it is judged when its turn comes.
+pub async fn leave_run(connection: &mut PgConnection, inbox_id: i64, why: Option<&str>) -> Result<(), EngineError> {
+    sqlx::query(include_str!("sql/leave_run.sql")).bind(inbox_id).bind(why).execute(connection).await?;
     Ok(())
 }
 

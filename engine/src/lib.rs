@@ -43,6 +43,7 @@ pub mod retry_job;
 pub mod session;
 pub mod sleep;
 pub mod source;
+pub mod standing;
 pub mod suspend;
 pub mod sweep;
 pub mod time_out;

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "deliveries", text: include_str!("../../migrations/0010_deliveries.sql") },
     Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
     Migration { version: 12, name: "roles", text: include_str!("../../migrations/0012_roles.sql") },
+    Migration { version: 13, name: "heard", text: include_str!("../../migrations/0013_heard.sql") },
 ];
 
 /// The newest schema version that this binary knows.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
-use crate::{EngineError, claim::Lease, held::RunRef};
+use crate::EngineError;
 
 /// A source as stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,21 +88,6 @@ pub async fn put(
 pub async fn delete(connection: &mut PgConnection, name: &str) -> Result<(), EngineError> {
     let deleted = sqlx::query(include_str!("sql/delete_source.sql")).bind(name).fetch_optional(connection).await?;
     deleted.map(|_| ()).ok_or_else(|| not_found(name))
-}
-
-/// The run of this job that goes on; `None` when there is none.
-pub async fn run_of(connection: &mut PgConnection, job_id: i64) -> Result<Option<RunRef>, EngineError> {
-    let row = sqlx::query(
-        "select r.lease_id, r.nonce, r.run_lease from posthaste.running_run($1) r order by r.run_lease desc, r.waits desc limit 1",
-    )
-    .bind(job_id)
-    .fetch_optional(connection)
-    .await?;
-    let read = |row: PgRow| {
-        let lease = Lease { lease_id: row.try_get("lease_id")?, nonce: row.try_get("nonce")? };
-        Ok(RunRef { lease, job_id, run_lease: row.try_get("run_lease")? })
-    };
-    row.map(read).transpose()
 }
 
 fn not_found(name: &str) -> EngineError {

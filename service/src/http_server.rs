@@ -2,17 +2,21 @@
 
 use std::{
     io,
-    pin::Pin,
+    net::SocketAddr,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{
+    body::Incoming,
+    rt::{Read, ReadBufCursor, Write},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -20,9 +24,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Sleep,
 };
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::shutdown::Shutdown;
+use crate::{
+    connections::{Activity, Peers},
+    shutdown::Shutdown,
+};
 
 /// What HTTP/2 clients say first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,8 +44,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct HttpLimits {
     /// How long a client may take to send a request's head, also on an idle kept-alive HTTP/1 connection.
     pub header_read_timeout: Duration,
+    /// How long a connection may be open with no request in flight; a client that answers pings and does no more has so long.
+    pub idle_timeout: Duration,
     /// Open connections at once; further ones wait in the kernel's backlog.
     pub max_connections: usize,
+    /// Of these, those of one peer: an IPv4 address, or 64 bits of IPv6. Further ones are closed at once.
+    pub max_connections_per_peer: usize,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
     /// The largest head of a request, in bytes: at least 8,192.
@@ -48,7 +60,9 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             header_read_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(5),
             max_connections: 4096,
+            max_connections_per_peer: 4096,
             max_streams: 256,
             max_head_bytes: 64 * 1024,
         }
@@ -61,7 +75,7 @@ impl Default for HttpLimits {
 /// Handlers find the peer in `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, shutdown: Shutdown) {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
+    let (peers, connections) = (Peers::default(), TaskTracker::new());
     let builder = builder(&limits);
     loop {
         let (stream, peer, permit) = tokio::select! {
@@ -76,38 +90,68 @@ pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, sh
                 }
             },
         };
-        // Small answers must not wait for the client's acknowledgement; without it they are only slower.
-        let _ = stream.set_nodelay(true);
-        let router = router.clone().map_request(move |mut request: hyper::Request<_>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request
-        });
-        let io = FirstBytesDeadline::new(TokioIo::new(stream), limits.header_read_timeout);
-        let connection = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(router)).into_owned();
-        let connection = graceful.watch(connection);
-        let hard = shutdown.hard().clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                result = connection => if let Err(error) = result {
-                    // Clients that go away or talk nonsense are their own business.
-                    tracing::debug!(error = %error, peer = %peer, "connection ended");
-                },
-                () = hard.cancelled() => {}
-            }
-            drop(permit);
+        let Some(place) = peers.place(peer.ip(), limits.max_connections_per_peer) else {
+            tracing::debug!(peer = %peer, "it has as many connections as one may have");
+            continue;
+        };
+        let served = connection(builder.clone(), stream, peer, router.clone(), limits.clone(), shutdown.clone());
+        connections.spawn(async move {
+            served.await;
+            drop((permit, place));
         });
     }
     drop(listener);
+    connections.close();
     tokio::select! {
-        () = graceful.shutdown() => {}
+        () = connections.wait() => {}
         () = shutdown.hard().cancelled() => {}
+    }
+}
+
+/// Serves one connection until its client ends it, it has been idle for too long, or the shutdown; then lets requests in flight
+/// finish. Those of an idle one that are never read are not waited for.
+async fn connection(
+    builder: Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: HttpLimits,
+    shutdown: Shutdown,
+) {
+    // Small answers must not wait for the client's acknowledgement; without it they are only slower.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new();
+    let counted = activity.clone();
+    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        counted.clone().count(router.clone().oneshot(request))
+    });
+    let io = FirstBytesDeadline::new(TokioIo::new(stream), limits.header_read_timeout);
+    let mut served = pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service)));
+    let patience = tokio::select! {
+        result = served.as_mut() => return ended(peer, result),
+        () = activity.idle(limits.idle_timeout) => limits.idle_timeout,
+        () = shutdown.soft().cancelled() => Duration::MAX,
+    };
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
+        result = served => ended(peer, result),
+        () = tokio::time::sleep(patience) => {}
+        () = shutdown.hard().cancelled() => {}
+    }
+}
+
+/// Clients that go away or talk nonsense are their own business.
+fn ended<E: std::fmt::Display>(peer: SocketAddr, result: Result<(), E>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, %peer, "connection ended");
     }
 }
 
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, permit))

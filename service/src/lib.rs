@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod config;
+mod connections;
 pub mod entropy;
 pub mod health;
 pub mod http_server;

@@ -106,6 +106,42 @@ async fn a_connection_beyond_the_bound_waits_for_a_free_place() {
     assert!(answer.ends_with("ok"), "{answer}");
 }
 
+#[tokio::test]
+async fn an_http_2_connection_that_only_answers_pings_is_ended() {
+    let limits = HttpLimits { idle_timeout: Duration::from_millis(100), ..HttpLimits::default() };
+    let server = start(Router::new(), limits).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, String>(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), connection).await.expect("an end").unwrap();
+    assert!(sender.is_closed());
+}
+
+#[tokio::test]
+async fn a_connection_with_a_request_in_flight_is_not_idle() {
+    let limits = HttpLimits { idle_timeout: Duration::from_millis(50), ..HttpLimits::default() };
+    let (server, entered, release) = start_held(limits).await;
+    let request = tokio::spawn(exchange(server.address, REQUEST));
+    entered.notified().await;
+    // The end of another tells that the time is over.
+    assert_eq!(exchange(server.address, b"").await, "");
+    release.notify_one();
+    assert!(request.await.unwrap().ends_with("done"));
+}
+
+#[tokio::test]
+async fn one_peer_has_no_more_connections_than_its_own_bound() {
+    let limits = HttpLimits { max_connections_per_peer: 1, ..HttpLimits::default() };
+    let (server, entered, release) = start_held(limits).await;
+    let first = tokio::spawn(exchange(server.address, REQUEST));
+    entered.notified().await;
+    assert_eq!(exchange(server.address, REQUEST).await, "", "closed at once");
+    release.notify_one();
+    assert!(first.await.unwrap().ends_with("done"));
+}
+
 /// A server whose one handler says when it was entered and then waits to be let go.
 async fn start_held(limits: HttpLimits) -> (Server, Arc<Notify>, Arc<Notify>) {
     let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -21,7 +21,7 @@ use crate::{
 
 impl Rig {
     /// Sends this to the hook of a run.
-    async fn hook(&self, run: &ClaimedRun, headers: &[&str], body: &str) -> Answer {
+    pub async fn hook(&self, run: &ClaimedRun, headers: &[&str], body: &str) -> Answer {
         let token = self.gateway.token_of(&Claims { kind: TokenKind::Hook, ..claims(run) });
         exchange(self.gateway.address, &post(&format!("/v1/hooks/{token}"), headers, body.as_bytes())).await
     }

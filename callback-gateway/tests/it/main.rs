@@ -6,6 +6,7 @@ mod callbacks;
 mod client;
 mod hooks;
 mod judged;
+mod kept;
 mod life;
 mod outage;
 mod races;

@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use posthaste_callback_gateway::{Gateway, Settings, serve_on};
-use posthaste_engine::{claim::ClaimedRun, session::Role};
+use posthaste_engine::{claim::ClaimedRun, promote::promote, session::Role};
 use posthaste_protocol::{
     action::Actions,
     gateway_url::GatewayUrl,
@@ -64,6 +64,19 @@ impl Rig {
         let run = self.claim().await;
         self.dispatcher.park(&run).await;
         run
+    }
+
+    /// Fails this run, and claims the next one of its job.
+    pub async fn retry(&mut self, run: &ClaimedRun) -> Arc<ClaimedRun> {
+        assert_eq!(self.call(run, "fail", "{}").await.state(), "scheduled");
+        self.claim_again().await
+    }
+
+    /// Claims the next run of the job that is scheduled.
+    pub async fn claim_again(&mut self) -> Arc<ClaimedRun> {
+        sql::run(&mut self.connection, "update posthaste.scheduled set run_at = now()").await;
+        promote(&mut self.connection, 10, None).await.unwrap();
+        self.dispatcher.claim_one().await
     }
 
     /// Calls back with the token of this run.

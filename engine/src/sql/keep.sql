@@ -1,6 +1,7 @@
 -- keep: what came too early, or could not be judged. $1 why; one element each: $2 jobs, $3 runs, $4 leases, $5 nonces, $6
--- how they came, $7 waits, $8 digests, $9 payloads, $10 headers, $11 errors; $12 the most that are kept of one job. The same
--- again is the same row. Returns the number of each, in order; null for one that is not kept, or that others are writing.
+-- how they came, $7 waits, $8 digests, $9 payloads, $10 headers, $11 errors; $12 the most that are kept of one job; $13 whether
+-- gateways are to judge them, whose signatures nobody has verified. The same again is the same row. Returns the number of each,
+-- in order; null for one that is not kept, or that others are writing.
 with input as (
   select *
   from unnest(
@@ -16,9 +17,10 @@ before as materialized (
 ),
 kept as (
   insert into posthaste.inbox (
-    job_id, run_lease, lease_id, look_at, nonce, why, via, wait, digest, payload, headers, error)
+    job_id, run_lease, lease_id, look_at, judge_at, verified, nonce, why, via, wait, digest, payload, headers, error)
   select
-    i.job_id, i.run_lease, i.lease_id, case when $1 = 'early' then now() + interval '1 second' end, i.nonce,
+    i.job_id, i.run_lease, i.lease_id, case when $1 = 'early' then now() + interval '1 second' end,
+    case when $13 then now() + interval '1 second' end, not $13, i.nonce,
     $1::posthaste.inbox_why, i.via, i.wait, i.digest, i.payload, i.headers::json, i.error
   from (select x.*, row_number() over (partition by x.job_id order by x.n) as nth from input x) i
   join before b on b.job_id = i.job_id

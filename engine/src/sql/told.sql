@@ -5,7 +5,8 @@ select
   v.state,
   v.run_lease as newest_run,
   a.lease_id is not distinct from i.lease_id as same_lease,
-  a.action::text is not distinct from i.action and a.digest = i.digest as same_callback,
+  (a.action::text is not distinct from i.action and a.digest = i.digest)
+    or coalesce(int8send(i.run_lease) || i.digest = any (c.heard), false) as same_callback,
   a.outcome::text as outcome,
   a.ended_by::text as ended_by,
   a.action::text as action
@@ -17,5 +18,6 @@ left join lateral (
   where x.job_id = i.job_id and x.run_lease = i.run_lease
   limit 1
 ) a on true
+left join posthaste.continuation c on c.job_id = i.job_id
 left join lateral (select j.state, j.run_lease from posthaste.jobs j where j.id = i.job_id offset 0) v on true
 order by i.n
