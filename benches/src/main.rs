@@ -31,6 +31,8 @@ enum Command {
     /// A producer (a party)
     #[command(subcommand)]
     Producer(role::producer::Command),
+    /// Callers of one wait after the other (a party)
+    Race { url: String, waits: usize },
     /// A REST client (a party)
     #[command(subcommand)]
     Rest(role::rest::Command),
@@ -65,6 +67,7 @@ fn main() -> anyhow::Result<()> {
             Command::Flood { port, seconds, connections, rate } => {
                 role::flood::run(port, seconds, connections, rate).await
             }
+            Command::Race { url, waits } => role::race::run(&url, waits).await,
             Command::Rest(command) => role::rest::run(command).await,
             Command::Guard { .. } => Ok(()),
         }
