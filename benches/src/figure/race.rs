@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::lab::{party::Party, rig::Rig};
 
 /// How long 20,000 races may take.
-const PATIENCE: Duration = Duration::from_mins(60);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// What a race came to.
 #[derive(Debug, Clone, Copy, Default)]
