@@ -225,6 +225,7 @@ fn process_figures(found: &Findings) -> Vec<Figure> {
 
 fn flood_figures(found: &Findings) -> Vec<Figure> {
     let flooded = &found.flooded;
+    let of_statements = |n: usize| flooded.iter().filter_map(|one| Some(one.statements?[n])).collect();
     vec![
         Figure::held("T11", "gateway: memory, idle", each(flooded, |one| one.idle_mib), "MiB", 48.0, 24.0),
         Figure::held(
@@ -243,9 +244,22 @@ fn flood_figures(found: &Findings) -> Vec<Figure> {
         ),
         // 20,000 a second on one core.
         Figure::at_most("Flood", "… CPU of the gateway each", each(flooded, |one| one.cpu_us), "µs", 50.0),
+        Figure::at_most(
+            "Flood",
+            "… statements that it brought and a silence did not (`pg_stat_statements`)",
+            of_statements(0),
+            "",
+            0.0,
+        ),
         Figure::context(
             "Flood",
-            "… transactions above those of a silence as long",
+            "… calls of the gateway's own statements above those of a silence as long (`pg_stat_statements`)",
+            of_statements(1),
+            "",
+        ),
+        Figure::context(
+            "Flood",
+            "… transactions above those of a silence as long (`pg_stat_database`)",
             each(flooded, |one| one.transactions),
             "",
         ),
