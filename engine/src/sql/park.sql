@@ -25,12 +25,12 @@ held as materialized (
 -- Parked before: by its heartbeat, a rescue, or this very statement whose answer was lost.
 before as materialized (
   select w.job_id, w.run_lease, w.lease_id, w.nonce, w.deadline_at, w.hard_at
-  from posthaste.waiting w
-  where w.job_id = any ($1)
+  from posthaste.waiting w where w.job_id = any ($1)
 ),
 judged as materialized (
   select
-    i.*, coalesce(b.hard_at, h.claimed_at + i.max_run_ms * interval '1 millisecond') as hard_at, b.deadline_at,
+    -- While the lease is held, its dispatcher knows the endpoint best; a gateway that parked first may not have read it yet.
+    i.*, coalesce(h.claimed_at + i.max_run_ms * interval '1 millisecond', b.hard_at) as hard_at, b.deadline_at,
     coalesce(a.ended, false) as ended
   from input i
   left join held h on h.lease_id = i.lease_id and h.nonce = i.nonce
@@ -59,8 +59,8 @@ parked as (
       excluded.uncounted_since, excluded.callback_ms, excluded.heartbeat_ms, excluded.lane_id, excluded.headers_us,
       excluded.body_us, excluded.priority, excluded.failures, excluded.uncounted, excluded.http_status, null,
       case when w.run_lease = excluded.run_lease then w.parked_at else now() end,
-      -- A heartbeat that came first may have moved the deadline further than the 202 asks.
-      greatest(case when w.run_lease = excluded.run_lease then w.deadline_at end, excluded.deadline_at))
+      -- A heartbeat that came first may have moved the deadline further than the 202 asks, or than the run may take.
+      least(greatest(case when w.run_lease = excluded.run_lease then w.deadline_at end, excluded.deadline_at), excluded.hard_at))
   where w.run_lease < excluded.run_lease
     or (w.run_lease = excluded.run_lease and w.nonce = excluded.nonce and excluded.http_status is not null and w.need is null)
   returning w.job_id, w.run_lease, w.deadline_at
