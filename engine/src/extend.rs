@@ -22,7 +22,7 @@ pub struct Heartbeat {
     pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
-    /// What the endpoint gives, for a run that nobody has parked yet.
+    /// What the endpoint gives, for a run that nobody has parked yet, and whose job says nothing else.
     pub times: WaitTimes,
 }
 
@@ -89,7 +89,11 @@ async fn park_first(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) ->
     let parks: Vec<Park> = heartbeats
         .iter()
         .zip(held)
-        .filter_map(|(beat, held)| Some(Park { run: held?, wait_number: beat.wait_number, times: beat.times }))
+        .filter_map(|(beat, held)| {
+            let run = held?;
+            let callback = run.callback_timeout.unwrap_or(beat.times.callback);
+            Some(Park { run, wait_number: beat.wait_number, times: WaitTimes { callback, ..beat.times } })
+        })
         .collect();
     park(connection, &parks, &[]).await?;
     Ok(!parks.is_empty())

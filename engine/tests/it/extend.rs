@@ -9,6 +9,7 @@ use posthaste_engine::{
     extend::{Alive, Heartbeat, extend},
     held::RunRef,
     lifecycle::{Outcome, wait::WaitTimes},
+    rescue::{LostPolicy, rescue, retry_lost},
     session::Role,
     time_out::{TimedOut, time_out},
 };
@@ -91,6 +92,27 @@ async fn a_202_sets_the_hard_end_right_that_a_first_heartbeat_did_not_know() {
     assert_eq!(number(&mut connection, hard_end).await, 24 * 60);
     let alive = beat(&mut connection, beating).await.unwrap();
     assert_eq!(seconds_left(&mut connection, alive.deadline).await, 86400);
+}
+
+#[tokio::test]
+async fn a_first_heartbeat_and_a_rescue_park_a_run_for_as_long_as_its_job_says() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    dispatcher.finish(&claimed, Outcome::Completed { result: None }).await;
+    for rescued in [false, true] {
+        enqueue(&mut connection, r#"'k', callback => '{"timeout_ms": 1800000}'"#).await;
+        let claimed = dispatcher.claim_one().await;
+        assert_eq!(claimed.callback_timeout, Some(Duration::from_mins(30)));
+        if rescued {
+            let lost = |scan| LostPolicy { wait: Some(HOUR), ..retry_lost(scan) };
+            rescue(&mut connection, &[dispatcher.id], &lost, 0.0).await.unwrap();
+        } else {
+            beat(&mut connection, heartbeat(&claimed, Some(1))).await.unwrap();
+        }
+        // The same time-out again.
+        let alive = beat(&mut connection, heartbeat(&claimed, None)).await.unwrap();
+        assert_eq!(seconds_left(&mut connection, alive.deadline).await, 1800, "{rescued}");
+        dispatcher.finish(&claimed, Outcome::Completed { result: None }).await;
+    }
 }
 
 #[tokio::test]
