@@ -21,7 +21,7 @@ use url::Url;
 pub use auth::Auth;
 pub use breaker::Breaker;
 pub use headers::HeaderSource;
-pub use reference::Reference;
+pub use reference::{Reference, WEBHOOK_ENV, WEBHOOK_FOLDER};
 pub use retry::{Retry, RetryPolicy};
 pub use status::StatusAction;
 
