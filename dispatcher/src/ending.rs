@@ -85,9 +85,7 @@ impl Ending {
 
     fn park(&mut self, accepted: Accepted, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        // Tokens name the run itself, which is its wait 0.
-        let park =
-            Park { run: held(&run, facts), wait_number: 0, times: target.wait_times(accepted, run.callback_timeout) };
+        let park = Park { run: held(&run, facts), times: target.wait_times(accepted, run.callback_timeout) };
         self.send(&run, Word::Park(park), facts, permit);
     }
 

@@ -18,7 +18,7 @@ use crate::{
 pub struct Heartbeat {
     /// The run that its token names.
     pub run: RunRef,
-    /// The number of the wait that its token names.
+    /// The number of the wait that its token names: 0 in version 1, and asked by nobody, as the run says which wait it is.
     pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
@@ -92,7 +92,7 @@ async fn park_first(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) ->
         .filter_map(|(beat, held)| {
             let run = held?;
             let callback = run.callback_timeout.unwrap_or(beat.times.callback);
-            Some(Park { run, wait_number: beat.wait_number, times: WaitTimes { callback, ..beat.times } })
+            Some(Park { run, times: WaitTimes { callback, ..beat.times } })
         })
         .collect();
     park(connection, &parks, &[]).await?;

@@ -107,8 +107,7 @@ impl Lost<'_> {
             let LostPolicy { retry, fail, wait } = (self.policy_of)(scan);
             if let Some(times) = wait {
                 let times = WaitTimes { callback: callback_timeout.unwrap_or(times.callback), ..times };
-                // The wait number is the run's first: a run whose dispatcher is lost has not suspended.
-                parks.push(Park { run: run.held(scan, max_attempts), wait_number: 1, times });
+                parks.push(Park { run: run.held(scan, max_attempts), times });
                 continue;
             }
             let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, self.jitter);

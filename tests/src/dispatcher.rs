@@ -132,7 +132,7 @@ impl FakeDispatcher {
             body_us: Some(100),
             ..HeldRun::from(run)
         };
-        Park { run: answer, wait_number: 1, times: HOUR }
+        Park { run: answer, times: HOUR }
     }
 
     /// A run whose function answered that it waits, with this body; its waits have an hour, and it may take a day.
