@@ -59,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Run(options) => run::run(options).await,
+            Command::Run(options) => Box::pin(run::run(options)).await,
             Command::Endpoint => role::endpoint::run().await,
             Command::Bare { url, count } => role::bare::run(&url, count).await,
             Command::Dispatcher(options) => role::dispatcher::run(options).await,

@@ -38,8 +38,8 @@ pub struct Flooded {
 /// Floods a rig of its own that counts statements, or this one where Postgres cannot.
 pub async fn flood(rig: &mut Rig) -> anyhow::Result<Flooded> {
     match rig.start_counting().await? {
-        Some(mut counting) => flood_of(&mut counting).await,
-        None => flood_of(rig).await,
+        Some(mut counting) => Box::pin(flood_of(&mut counting)).await,
+        None => Box::pin(flood_of(rig)).await,
     }
 }
 
