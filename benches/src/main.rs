@@ -31,6 +31,8 @@ enum Command {
     /// A producer (a party)
     #[command(subcommand)]
     Producer(role::producer::Command),
+    /// Callers of one wait after the other (a party)
+    Race { url: String, waits: usize },
     /// A REST client (a party)
     #[command(subcommand)]
     Rest(role::rest::Command),
@@ -57,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = runtime.enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Run(options) => run::run(options).await,
+            Command::Run(options) => Box::pin(run::run(options)).await,
             Command::Endpoint => role::endpoint::run().await,
             Command::Bare { url, count } => role::bare::run(&url, count).await,
             Command::Dispatcher(options) => role::dispatcher::run(options).await,
@@ -65,6 +67,7 @@ fn main() -> anyhow::Result<()> {
             Command::Flood { port, seconds, connections, rate } => {
                 role::flood::run(port, seconds, connections, rate).await
             }
+            Command::Race { url, waits } => role::race::run(&url, waits).await,
             Command::Rest(command) => role::rest::run(command).await,
             Command::Guard { .. } => Ok(()),
         }

@@ -13,6 +13,7 @@ use crate::{
         latency::Latency,
         peer,
         process::Quiet,
+        race::Raced,
         rest::{Posted, Waited},
     },
     lab::{
@@ -47,6 +48,7 @@ pub struct Findings {
     pub pinned: Vec<Pinned>,
     pub memory: Vec<f64>,
     pub flooded: Vec<Flooded>,
+    pub raced: Vec<Raced>,
     pub start: Vec<[f64; 2]>,
     pub quiet: Vec<Quiet>,
 }

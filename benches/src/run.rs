@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    figure::{callback, drain, enqueue, flood, horizon, latency, peer, process, rest},
+    figure::{callback, drain, enqueue, flood, horizon, latency, peer, process, race, rest},
     lab::{machine, rig::Rig},
     output,
     report::{self, Findings},
@@ -140,7 +140,7 @@ async fn latencies(options: &Options, rig: &mut Rig, found: &mut Findings) {
     }
 }
 
-/// T7, T8, T11, T12, T13.
+/// T7, T8, T11, T12, T13, the flood and the race.
 async fn others(options: &Options, rig: &mut Rig, found: &mut Findings) {
     let errors = &mut found.errors;
     if options.wants("T7") {
@@ -157,6 +157,10 @@ async fn others(options: &Options, rig: &mut Rig, found: &mut Findings) {
     }
     if options.wants("T11") || options.wants("flood") {
         keep(&mut found.flooded, errors, "flood of forged tokens", flood::flood(rig)).await;
+    }
+    // More than a million answers: once is enough.
+    if options.wants("race") && found.raced.is_empty() {
+        keep(&mut found.raced, errors, "race of 64 callers", race::race(rig)).await;
     }
     if options.wants("T12") {
         keep(&mut found.start, errors, "start", process::start(rig)).await;

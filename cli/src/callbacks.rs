@@ -1,6 +1,6 @@
 //! How functions call back: from `POSTHASTE_GATEWAY_URL` and `POSTHASTE_TOKEN_KEYS`, and the watch over the keys.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use anyhow::Context as _;
 use posthaste_dispatcher::Callbacks;
@@ -22,6 +22,9 @@ use crate::{
 };
 
 const GATEWAY_URL: &str = "POSTHASTE_GATEWAY_URL";
+/// What it means that callbacks are not configured.
+pub const MISSING: &str = "POSTHASTE_GATEWAY_URL and POSTHASTE_TOKEN_KEYS are not set: functions get no callback token, no \
+    callback is taken, and a job whose function answers 202 to call back later is dead (callbacks_unavailable)";
 
 /// The URL that callbacks are built from, and the ring of the tokens.
 pub struct Configured {
@@ -64,6 +67,13 @@ pub fn token_keys_or_dev(config: &CallbackConfig, home: &Home) -> Result<Option<
 fn of_file(gateway_url: Option<String>, home: &Home) -> CallbackConfig {
     let path = home.token_keys().to_string_lossy().into_owned();
     CallbackConfig { gateway_url, token_keys: Some(SecretString::from(path)) }
+}
+
+/// Where functions call back, and the states of the keys.
+impl fmt::Display for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, keys {:?}", self.gateway.callbacks(), **self.keys.current().load())
+    }
 }
 
 impl Configured {

@@ -73,6 +73,9 @@ async fn until_ended(
     gateway: Option<GatewayConfig>,
     begin: Begin,
 ) -> anyhow::Result<()> {
+    if callbacks.is_none() {
+        tracing::warn!("{}", callbacks::MISSING);
+    }
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
     let listener = bind_api(options.api.listen()?).await?;

@@ -85,14 +85,13 @@ impl Ending {
 
     fn park(&mut self, accepted: Accepted, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        // Tokens name the run itself, which is its wait 0.
-        let park = Park { run: held(&run, facts), wait_number: 0, times: target.wait_times(accepted) };
+        let park = Park { run: held(&run, facts), times: target.wait_times(accepted, run.callback_timeout) };
         self.send(&run, Word::Park(park), facts, permit);
     }
 
     fn suspend(&mut self, suspension: Suspension, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        let times = target.wait_times(Accepted::default());
+        let times = target.wait_times(Accepted::default(), run.callback_timeout);
         let (max_run, default_timeout) = (times.max_run, times.callback);
         let suspend = Suspend { run: held(&run, facts), suspension, max_run, default_timeout };
         self.send(&run, Word::Suspend(Box::new(suspend)), facts, permit);

@@ -58,12 +58,14 @@ impl Callbacks {
             expires_at_unix: now_unix.saturating_add(expires_in_s),
             nonce: run.lease.nonce.into_bytes(),
         };
+        let callback_ms = target.callback_timeout(run.callback_timeout).as_millis();
+        let callback_ms = u64::try_from(callback_ms).unwrap_or(u64::MAX);
         let keys = self.keys.load();
         Minted {
             gateway: &self.gateway,
             token: token::mint(&keys, &claims),
             hook_token: token::mint(&keys, &Claims { kind: TokenKind::Hook, actions: HOOK, ..claims }),
-            deadline_in_ms: target.spec.callback_timeout_ms.min(left_ms),
+            deadline_in_ms: callback_ms.min(left_ms),
             token_expires_in_ms: u64::try_from(expires_in_s).unwrap_or(0).saturating_mul(1000),
         }
     }

@@ -108,10 +108,14 @@ impl Target {
         self.spec.idempotency == Idempotency::Attempt
     }
 
-    /// How long a run that was accepted so may take.
-    pub fn wait_times(&self, accepted: Accepted) -> WaitTimes {
-        let ms = Duration::from_millis;
-        WaitTimes::of(accepted, ms(self.spec.callback_timeout_ms), ms(self.spec.max_run_ms))
+    /// How long a callback may take; a job's own time goes before the endpoint's.
+    pub fn callback_timeout(&self, job: Option<Duration>) -> Duration {
+        job.unwrap_or(Duration::from_millis(self.spec.callback_timeout_ms))
+    }
+
+    /// How long a run that was accepted so may take; `job` as in [`Self::callback_timeout`].
+    pub fn wait_times(&self, accepted: Accepted, job: Option<Duration>) -> WaitTimes {
+        WaitTimes::of(accepted, self.callback_timeout(job), Duration::from_millis(self.spec.max_run_ms))
     }
 
     /// What becomes of a run of this endpoint whose dispatcher was lost. `callbacks`: functions can call back.
@@ -120,7 +124,7 @@ impl Target {
         LostPolicy {
             retry: self.retry.clone(),
             fail: on_unknown == OnUnknown::Fail,
-            wait: (on_unknown == OnUnknown::Wait).then(|| self.wait_times(Accepted::default())),
+            wait: (on_unknown == OnUnknown::Wait).then(|| self.wait_times(Accepted::default(), None)),
         }
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     EngineError,
     floor::{Floors, Scan, Seen},
-    lifecycle::Spent,
+    lifecycle::{Spent, wait},
 };
 
 /// The most runs one claim takes: a lease row then fits a page uncompressed.
@@ -71,6 +71,8 @@ pub struct ClaimedRun {
     pub resume: Option<Resumed>,
     /// How often the function was woken.
     pub resumes: u32,
+    /// The job's own time for a callback.
+    pub callback_timeout: Option<Duration>,
 }
 
 /// What woke a suspended function.
@@ -179,6 +181,7 @@ fn read(row: &PgRow, lease: Lease, claimed_at: DateTime<Utc>) -> Result<ClaimedR
         steps,
         resume,
         resumes,
+        callback_timeout: wait::of_job(row.try_get::<Option<&str>, _>(25)?),
         age: since(row.try_get::<Option<DateTime<Utc>>, _>(9)?.unwrap_or(created_at)),
     })
 }

@@ -18,11 +18,11 @@ use crate::{
 pub struct Heartbeat {
     /// The run that its token names.
     pub run: RunRef,
-    /// The number of the wait that its token names.
+    /// The number of the wait that its token names: 0 in version 1, and asked by nobody, as the run says which wait it is.
     pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
-    /// What the endpoint gives, for a run that nobody has parked yet.
+    /// What the endpoint gives, for a run that nobody has parked yet, and whose job says nothing else.
     pub times: WaitTimes,
 }
 
@@ -89,7 +89,11 @@ async fn park_first(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) ->
     let parks: Vec<Park> = heartbeats
         .iter()
         .zip(held)
-        .filter_map(|(beat, held)| Some(Park { run: held?, wait_number: beat.wait_number, times: beat.times }))
+        .filter_map(|(beat, held)| {
+            let run = held?;
+            let callback = run.callback_timeout.unwrap_or(beat.times.callback);
+            Some(Park { run, times: WaitTimes { callback, ..beat.times } })
+        })
         .collect();
     park(connection, &parks, &[]).await?;
     Ok(!parks.is_empty())

@@ -17,8 +17,6 @@ static UNDRAINED: LazyLock<String> = LazyLock::new(|| without(PARK, "drained"));
 pub struct Park {
     /// The run, with the answer that parks it: no `http_status` means that none was seen.
     pub run: HeldRun,
-    /// The number of the wait that its token names.
-    pub wait_number: i32,
     /// How long it may take.
     pub times: WaitTimes,
 }
@@ -73,7 +71,6 @@ async fn execute(
         .bind(columns.run_leases)
         .bind(columns.lease_ids)
         .bind(columns.nonces)
-        .bind(columns.wait_numbers)
         .bind(columns.lanes)
         .bind(columns.priorities)
         .bind(columns.failures)
@@ -109,7 +106,6 @@ struct Columns {
     run_leases: Vec<i64>,
     lease_ids: Vec<i64>,
     nonces: Vec<Uuid>,
-    wait_numbers: Vec<i32>,
     lanes: Vec<i32>,
     priorities: Vec<i16>,
     failures: Vec<i16>,
@@ -133,13 +129,12 @@ impl Columns {
         columns
     }
 
-    fn push(&mut self, Park { run: held, wait_number, times }: &Park) {
+    fn push(&mut self, Park { run: held, times }: &Park) {
         let uncounted = small(held.spent.uncounted);
         self.job_ids.push(held.run.job_id);
         self.run_leases.push(held.run.run_lease);
         self.lease_ids.push(held.run.lease.lease_id);
         self.nonces.push(held.run.lease.nonce);
-        self.wait_numbers.push(*wait_number);
         self.lanes.push(held.scan.lane_id);
         self.priorities.push(held.scan.priority);
         self.failures.push(small(held.spent.failures));

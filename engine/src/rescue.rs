@@ -1,5 +1,7 @@
 //! Rescue: end the runs of a dispatcher that went silent, and give back what was claimed and never sent.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
@@ -9,7 +11,10 @@ use crate::{
     finalize::{EndedBy, RunEnd, finalize},
     floor::Scan,
     held::{HeldRun, RunRef},
-    lifecycle::{self, Outcome, Policy, Spent, Transition, wait::WaitTimes},
+    lifecycle::{
+        self, Outcome, Policy, Spent, Transition,
+        wait::{self, WaitTimes},
+    },
     park::{Park, Parked, park},
     retry::RetryPolicy,
 };
@@ -98,11 +103,11 @@ impl Lost<'_> {
         let mut ends = Vec::with_capacity(held.len());
         let mut parks = Vec::new();
         for (run, fact) in held.iter().zip(facts) {
-            let Some((scan, max_attempts)) = fact else { continue };
+            let Some(Facts { scan, max_attempts, callback_timeout }) = fact else { continue };
             let LostPolicy { retry, fail, wait } = (self.policy_of)(scan);
             if let Some(times) = wait {
-                // The wait number is the run's first: a run whose dispatcher is lost has not suspended.
-                parks.push(Park { run: run.held(scan, max_attempts), wait_number: 1, times });
+                let times = WaitTimes { callback: callback_timeout.unwrap_or(times.callback), ..times };
+                parks.push(Park { run: run.held(scan, max_attempts), times });
                 continue;
             }
             let transition = lifecycle::rescue(run.spent, &Policy { max_attempts, retry }, fail, self.jitter);
@@ -174,7 +179,7 @@ pub async fn release_unknown(
     let facts = facts(&mut tx, &held).await?;
     let mut ends = Vec::with_capacity(held.len());
     for (run, fact) in held.iter().zip(facts) {
-        let Some((scan, max_attempts)) = fact else { continue };
+        let Some(Facts { scan, max_attempts, .. }) = fact else { continue };
         let policy = Policy { max_attempts, retry: RetryPolicy::default() };
         let transition = lifecycle::decide(Outcome::Released, run.spent, &policy, 0.0);
         ends.push(run.end(scan, transition, run.attempt().saturating_sub(1), None));
@@ -211,6 +216,7 @@ impl LostRun {
             waits: false,
             cancel_requested: false,
             has_cel: false,
+            callback_timeout: None,
         }
     }
 
@@ -241,12 +247,22 @@ fn runs_of(row: &sqlx::postgres::PgRow) -> Result<Vec<LostRun>, EngineError> {
     Ok(held.collect())
 }
 
-/// Where each run's job goes next, and how often it may fail; `None` for a job that is gone, and for a run that is parked:
+/// What a lost run's job says.
+struct Facts {
+    /// Where it goes next.
+    scan: Scan,
+    /// How often it may fail.
+    max_attempts: u32,
+    /// Its own time for a callback.
+    callback_timeout: Option<Duration>,
+}
+
+/// What each run's job says; `None` for a job that is gone, and for a run that is parked:
 /// its wait decides.
-async fn facts(connection: &mut PgConnection, held: &[LostRun]) -> Result<Vec<Option<(Scan, u32)>>, EngineError> {
+async fn facts(connection: &mut PgConnection, held: &[LostRun]) -> Result<Vec<Option<Facts>>, EngineError> {
     let ids: Vec<i64> = held.iter().map(|run| run.job_id).collect();
     let rows = sqlx::query(
-        "select j.lane_id, j.priority, j.max_attempts
+        "select j.lane_id, j.priority, j.max_attempts, j.callback ->> 'timeout_ms'
          from unnest($1::bigint[], $2::bigint[]) with ordinality as i (job_id, run_lease, n)
          left join posthaste.waiting w on w.job_id = i.job_id and w.run_lease = i.run_lease
          left join posthaste.job j on j.job_id = i.job_id and w.job_id is null
@@ -260,7 +276,11 @@ async fn facts(connection: &mut PgConnection, held: &[LostRun]) -> Result<Vec<Op
         .map(|row| {
             let Some(lane_id) = row.try_get::<Option<i32>, _>(0)? else { return Ok(None) };
             let max: i16 = row.try_get(2)?;
-            Ok(Some((Scan { lane_id, priority: row.try_get(1)? }, u32::try_from(max).unwrap_or(1))))
+            Ok(Some(Facts {
+                scan: Scan { lane_id, priority: row.try_get(1)? },
+                max_attempts: u32::try_from(max).unwrap_or(1),
+                callback_timeout: wait::of_job(row.try_get(3)?),
+            }))
         })
         .collect()
 }

@@ -127,7 +127,7 @@ fn of_park(parked: &Parked) -> Suspended {
 impl Suspend {
     fn park(&self) -> Park {
         let times = WaitTimes::of_suspension(self.default_timeout, self.max_run);
-        Park { run: self.run.clone(), wait_number: 1, times }
+        Park { run: self.run.clone(), times }
     }
 
     fn steps(&self) -> Option<Checkpoint> {

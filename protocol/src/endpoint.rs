@@ -21,7 +21,7 @@ use url::Url;
 pub use auth::Auth;
 pub use breaker::Breaker;
 pub use headers::HeaderSource;
-pub use reference::Reference;
+pub use reference::{Reference, WEBHOOK_ENV, WEBHOOK_FOLDER};
 pub use retry::{Retry, RetryPolicy};
 pub use status::StatusAction;
 
@@ -34,7 +34,7 @@ use crate::signature::Secret;
 use crate::word::words;
 
 /// Thirty days, the longest that anything may take, in milliseconds.
-const MAX_MS: u64 = 30 * 86_400_000;
+pub(crate) const MAX_MS: u64 = 30 * 86_400_000;
 
 const SHAPE: Shape = Shape {
     known: &[

@@ -219,7 +219,7 @@ mod tests {
         let all = faults(
             r#"{"kind":1,"queue":[],"priority":"2","run_at":"tomorrow","delay_ms":1.5,"max_attempts":99999999999,
                 "tags":["a",1,null],"metadata":[],"headers":{"x-foo":1,"x-bar":null},"unique":{},
-                "callback":{"cel":{"filter":1},"timeout_ms":1},"nope":1}"#,
+                "callback":{"cel":{"filter":1},"timeout_ms":2592000001},"nope":1}"#,
         );
         assert_eq!(
             all,
@@ -237,7 +237,7 @@ mod tests {
                 is("headers.x-bar", "wrong_type"),
                 is("unique", "not_supported_yet"),
                 is("callback.cel.filter", "wrong_type"),
-                is("callback.timeout_ms", "not_supported_yet"),
+                is("callback.timeout_ms", "out_of_range"),
                 is("nope", "unknown_field"),
             ]
         );

@@ -11,7 +11,7 @@
 //! | 6 | 4 | namespace |
 //! | 10 | 8 | job id |
 //! | 18 | 8 | run lease |
-//! | 26 | 4 | wait number |
+//! | 26 | 4 | wait number: 0, as each wait of a job is a run of its own |
 //! | 30 | 8 | lease id |
 //! | 38 | 8 | expiry, seconds since 1970 |
 //! | 46 | 16 | the lease's random nonce |

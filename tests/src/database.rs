@@ -31,16 +31,13 @@ impl TestDb {
 
     /// A connection with the settings of this role.
     pub async fn connect(&self, role: Role) -> PgConnection {
-        let options = session::options(&self.url, role).expect("the URL of a test database");
-        PgConnection::connect_with(&options).await.expect("connecting to a test database")
+        connect(&self.url, role).await
     }
 
     /// A connection with the settings of this role that waits for locks as long as the test lets it: for forced
     /// interleavings, where the product would give up after 100 ms and try again.
     pub async fn patient(&self, role: Role) -> PgConnection {
-        let mut connection = self.connect(role).await;
-        sqlx::query("set lock_timeout = 0").execute(&mut connection).await.expect("set lock_timeout");
-        connection
+        patient(&self.url, role).await
     }
 
     /// A session, which connects at its first call.
@@ -52,6 +49,19 @@ impl TestDb {
     pub fn pool(&self) -> PgPool {
         session::pool(&self.url, Role::General, 8).expect("the URL of a test database")
     }
+}
+
+/// A connection with the settings of this role.
+pub(crate) async fn connect(url: &str, role: Role) -> PgConnection {
+    let options = session::options(url, role).expect("the URL of a test database");
+    PgConnection::connect_with(&options).await.expect("connecting to a test database")
+}
+
+/// One that waits for locks for as long as it takes.
+pub(crate) async fn patient(url: &str, role: Role) -> PgConnection {
+    let mut connection = connect(url, role).await;
+    sqlx::query("set lock_timeout = 0").execute(&mut connection).await.expect("set lock_timeout");
+    connection
 }
 
 impl Drop for TestDb {

@@ -19,7 +19,7 @@ use posthaste_protocol::suspend::Suspension;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{TestDb, sql};
+use crate::{TestDb, database::connect, sql};
 
 /// A retry policy without surprises: ten seconds, no jitter.
 pub const RETRY: RetryPolicy = RetryPolicy::Constant { base: Duration::from_secs(10), jitter: 0.0 };
@@ -55,8 +55,13 @@ pub struct FakeDispatcher {
 impl FakeDispatcher {
     /// Registers a dispatcher.
     pub async fn start(db: &TestDb) -> Self {
-        let claims = db.connect(Role::Claim).await;
-        let mut settles = db.connect(Role::Settle).await;
+        Self::start_at(db.url()).await
+    }
+
+    /// Registers a dispatcher on the database of this URL.
+    pub async fn start_at(url: &str) -> Self {
+        let claims = connect(url, Role::Claim).await;
+        let mut settles = connect(url, Role::Settle).await;
         let (id, _) = fleet::register(&mut settles, "test", "0").await.expect("registering a dispatcher");
         Self { id, floors: Floors::default(), claims, settles, leases: 0 }
     }
@@ -127,7 +132,7 @@ impl FakeDispatcher {
             body_us: Some(100),
             ..HeldRun::from(run)
         };
-        Park { run: answer, wait_number: 1, times: HOUR }
+        Park { run: answer, times: HOUR }
     }
 
     /// A run whose function answered that it waits, with this body; its waits have an hour, and it may take a day.

@@ -3,7 +3,7 @@
 //! - [`TestDb`]: a migrated database of its own for each test, on one private Postgres per process.
 //! - [`FakeEndpoint`]: a real HTTP server with scripted answers that remembers every request.
 //! - [`FakeDispatcher`]: claims through the engine as a dispatcher does, and ends what it claimed.
-//! - [`storm`]: many callers of the same suspended runs at once.
+//! - [`storm`]: many callers of one suspended run after the other, held against what is recorded. The benchmark uses it too.
 //! - [`sql`]: what tests ask the ledger, and waiting until a statement is blocked by another.
 //!
 //! Nothing here sleeps; every wait has a bound of [`WAIT_LIMIT`] and panics past it. Helpers panic with what they

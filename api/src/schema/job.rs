@@ -59,6 +59,9 @@ pub struct NewJob {
 pub struct JobCallback {
     /// What a webhook to this job means, where no wait says it. Default: the endpoint's.
     cel: Option<CelSpec>,
+    /// How long its 202s wait for a callback where they do not say it, milliseconds. Default: the endpoint's `callback_timeout_ms`.
+    #[schema(minimum = 1, maximum = 2_592_000_000_u64)]
+    timeout_ms: Option<u64>,
 }
 
 /// Where a job stands.

@@ -22,6 +22,9 @@ pub struct Flooded {
     pub cpu_us: f64,
     /// Transactions in the database while only forged tokens came, above those of as long a silence.
     pub transactions: f64,
+    /// From `pg_stat_statements`, where Postgres has it: statements that only the flood, and not as long a silence, brought,
+    /// and the calls of all statements above those of the silence.
+    pub statements: Option<[f64; 2]>,
     /// Forged requests refused a second while functions called back.
     pub refused_beside: f64,
     /// Valid callbacks meanwhile, sent to answered: median and 99th percentile, milliseconds.
@@ -32,17 +35,28 @@ pub struct Flooded {
     pub most_mib: f64,
 }
 
-/// Floods first alone, then while valid callbacks flow.
+/// Floods a rig of its own that counts statements, or this one where Postgres cannot.
 pub async fn flood(rig: &mut Rig) -> anyhow::Result<Flooded> {
+    match rig.start_counting().await? {
+        Some(mut counting) => Box::pin(flood_of(&mut counting)).await,
+        None => Box::pin(flood_of(rig)).await,
+    }
+}
+
+/// Floods first alone, then while valid callbacks flow.
+async fn flood_of(rig: &mut Rig) -> anyhow::Result<Flooded> {
     let seconds = if rig.quick { 5 } else { 10 };
     let mut database = rig.database().await?;
+    if rig.counts_statements {
+        database.run("create extension pg_stat_statements").await?;
+    }
     database.fill("accept", 100).await?;
     let gateway = Gateway::start(&database).await?;
     let dispatcher = Dispatcher::start_for(&database, &gateway).await?;
     database.until_zero("select 100 - count(*) from posthaste.attempt").await?;
     dispatcher.party.terminate().await?;
     let mut flooded = Flooded { idle_mib: cpu::memory_mib(gateway.party.pid).0, ..Flooded::default() };
-    alone(&mut database, &gateway, seconds, &mut flooded).await?;
+    alone(rig, &mut database, &gateway, seconds, &mut flooded).await?;
     beside(rig, &mut database, &gateway, seconds, &mut flooded).await?;
     flooded.most_mib = cpu::memory_mib(gateway.party.pid).1;
     gateway.party.terminate().await?;
@@ -52,15 +66,28 @@ pub async fn flood(rig: &mut Rig) -> anyhow::Result<Flooded> {
 
 /// Forged tokens and nothing else.
 #[expect(clippy::cast_precision_loss, reason = "counts")]
-async fn alone(database: &mut Database, gateway: &Gateway, seconds: u64, flooded: &mut Flooded) -> anyhow::Result<()> {
+async fn alone(
+    rig: &Rig,
+    database: &mut Database,
+    gateway: &Gateway,
+    seconds: u64,
+    flooded: &mut Flooded,
+) -> anyhow::Result<()> {
     let silent = transactions(database).await?;
+    let _before = statements(rig, database).await?;
     // What the gateway asks by itself in the same time.
     tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let of_silence = statements(rig, database).await?;
     let (before, used, began) = (transactions(database).await?, cpu::process_us(gateway.party.pid), Instant::now());
     let (refused, party) = forge(gateway.port, seconds, 0).await?;
     let elapsed = began.elapsed().as_secs_f64();
+    let of_flood = statements(rig, database).await?;
     party.dismiss().await?;
     flooded.refused = refused as f64 / elapsed;
+    flooded.statements = of_silence.zip(of_flood).map(|((calls, kinds), (calls_of_flood, kinds_of_flood))| {
+        let brought = kinds_of_flood.iter().filter(|kind| !kinds.contains(kind)).count();
+        [brought as f64, calls_of_flood - calls]
+    });
     flooded.cpu_us = (cpu::process_us(gateway.party.pid) - used) / refused as f64;
     flooded.transactions = (transactions(database).await? - before) - (before - silent);
     Ok(())
@@ -109,4 +136,16 @@ async fn transactions(database: &mut Database) -> anyhow::Result<f64> {
     // Backends report their counts once a second at most.
     tokio::time::sleep(Duration::from_secs(2)).await;
     database.number("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()").await
+}
+
+/// Calls of statements in this database since the last look, ours left out, and which statements they were.
+async fn statements(rig: &Rig, database: &mut Database) -> anyhow::Result<Option<(f64, Vec<i64>)>> {
+    if !rig.counts_statements {
+        return Ok(None);
+    }
+    let read = "select coalesce(sum(calls), 0)::float8, coalesce(array_agg(queryid), '{}') from pg_stat_statements \
+        where dbid = (select oid from pg_database where datname = current_database()) and query not like '%pg_stat_%'";
+    let seen = sqlx::query_as(read).fetch_one(&mut database.connection).await?;
+    database.run("select pg_stat_statements_reset()").await?;
+    Ok(Some(seen))
 }

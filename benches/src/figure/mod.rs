@@ -8,6 +8,7 @@ pub mod horizon;
 pub mod latency;
 pub mod peer;
 pub mod process;
+pub mod race;
 pub mod rest;
 pub mod verdict;
 

@@ -64,6 +64,8 @@ impl Figure {
         match (self.floor, self.goal) {
             (_, Some(goal)) if reaches(goal) => "past goal".to_owned(),
             (Some(floor), _) if reaches(floor) => "past floor".to_owned(),
+            // Nothing is a multiple of it.
+            (Some(0.0), _) => "**BELOW floor**".to_owned(),
             (Some(floor), _) => {
                 let by = if self.better == Better::Higher { floor / median } else { median / floor };
                 format!("**BELOW floor by {by:.2} ×**")

@@ -44,7 +44,12 @@ impl Party {
 
     /// The next line it says.
     pub async fn line(&mut self) -> anyhow::Result<String> {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.context("a party said nothing")??;
+        self.line_within(PATIENCE).await
+    }
+
+    /// The next line of one that has long work to do.
+    pub async fn line_within(&mut self, patience: Duration) -> anyhow::Result<String> {
+        let line = tokio::time::timeout(patience, self.lines.next_line()).await.context("a party said nothing")??;
         line.context("a party ended too early; see target/bench.log")
     }
 

@@ -17,6 +17,8 @@ pub struct Rig {
     pub port: u16,
     /// One repetition of each, and smaller.
     pub quick: bool,
+    /// `pg_stat_statements` is loaded, though no database has it.
+    pub counts_statements: bool,
     cluster: Cluster,
     made: u32,
     /// Last: removed when Postgres has ended.
@@ -26,12 +28,29 @@ pub struct Rig {
 impl Rig {
     /// Starts Postgres and the endpoint.
     pub async fn start(quick: bool) -> anyhow::Result<Self> {
+        Self::start_with(quick, &[]).await
+    }
+
+    /// Another rig, beside this one, whose Postgres counts statements; `None` where Postgres came without
+    /// `pg_stat_statements`. The others would be slower with it.
+    pub async fn start_counting(&self) -> anyhow::Result<Option<Self>> {
+        let there = "select count(*) from pg_available_extensions where name = 'pg_stat_statements'";
+        if self.admin().await?.number(there).await? == 0.0 {
+            return Ok(None);
+        }
+        let mut rig = Self::start_with(self.quick, &[("shared_preload_libraries", "pg_stat_statements")]).await?;
+        rig.counts_statements = true;
+        Ok(Some(rig))
+    }
+
+    async fn start_with(quick: bool, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = folder()?;
         let path = folder.path().to_owned();
-        let cluster = tokio::task::spawn_blocking(move || start_cluster(path)).await??;
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let cluster = tokio::task::spawn_blocking(move || start_cluster(path, settings)).await??;
         let mut endpoint = Party::role(&["endpoint"])?;
         let port = endpoint.word("ready").await?.parse()?;
-        let mut rig = Self { endpoint, port, quick, cluster, made: 0, _folder: folder };
+        let mut rig = Self { endpoint, port, quick, counts_statements: false, cluster, made: 0, _folder: folder };
         rig.make_template().await?;
         Ok(rig)
     }
@@ -101,12 +120,12 @@ impl Rig {
     }
 }
 
-fn start_cluster(folder: PathBuf) -> anyhow::Result<Cluster> {
+fn start_cluster(folder: PathBuf, settings: Vec<(String, String)>) -> anyhow::Result<Cluster> {
     let bin = match find_binaries(None)? {
         Some(bin) => bin,
         None => fetch(&cache_dir().context("no folder for a fetched Postgres")?)?,
     };
-    Ok(Cluster::start(ClusterOptions::new(bin, folder))?)
+    Ok(Cluster::start(ClusterOptions { settings, ..ClusterOptions::new(bin, folder) })?)
 }
 
 /// A folder on a disk, which the user that Postgres runs as can reach. Leftovers of killed runs are removed.

@@ -31,6 +31,7 @@ pub fn all(found: &Findings) -> Vec<Figure> {
     figures.extend(enqueue_figures(found));
     figures.extend(process_figures(found));
     figures.extend(flood_figures(found));
+    figures.extend(race_figures(found));
     figures
 }
 
@@ -226,6 +227,7 @@ fn process_figures(found: &Findings) -> Vec<Figure> {
 
 fn flood_figures(found: &Findings) -> Vec<Figure> {
     let flooded = &found.flooded;
+    let of_statements = |n: usize| flooded.iter().filter_map(|one| Some(one.statements?[n])).collect();
     vec![
         Figure::held("T11", "gateway: memory, idle", each(flooded, |one| one.idle_mib), "MiB", 48.0, 24.0),
         Figure::held(
@@ -244,9 +246,22 @@ fn flood_figures(found: &Findings) -> Vec<Figure> {
         ),
         // 20,000 a second on one core.
         Figure::at_most("Flood", "… CPU of the gateway each", each(flooded, |one| one.cpu_us), "µs", 50.0),
+        Figure::at_most(
+            "Flood",
+            "… statements that it brought and a silence did not (`pg_stat_statements`)",
+            of_statements(0),
+            "",
+            0.0,
+        ),
         Figure::context(
             "Flood",
-            "… transactions above those of a silence as long",
+            "… calls of the gateway's own statements above those of a silence as long (`pg_stat_statements`)",
+            of_statements(1),
+            "",
+        ),
+        Figure::context(
+            "Flood",
+            "… transactions above those of a silence as long (`pg_stat_database`)",
             each(flooded, |one| one.transactions),
             "",
         ),
@@ -258,5 +273,30 @@ fn flood_figures(found: &Findings) -> Vec<Figure> {
         ),
         Figure::at_most("Flood", "… p99", each(flooded, |one| one.valid[1]), "ms", 50.0),
         Figure::context("Flood", "… forged tokens refused meanwhile", each(flooded, |one| one.refused_beside), "/s"),
+    ]
+}
+
+fn race_figures(found: &Findings) -> Vec<Figure> {
+    let raced = &found.raced;
+    vec![
+        Figure::context(
+            "Race",
+            "waits, each raced for by 64 callers (16 at a time, in the engine, not over HTTP): complete, fail, resume, time-out",
+            each(raced, |one| one.waits),
+            "",
+        ),
+        Figure::at_most("Race", "… not ended exactly once", each(raced, |one| one.not_once), "", 0.0),
+        Figure::at_most(
+            "Race",
+            "… answers that contradicted the recorded truth",
+            each(raced, |one| one.contradicted),
+            "",
+            0.0,
+        ),
+        Figure::context("Race", "… answers, all callers", each(raced, |one| one.rate), "/s"),
+        Figure::context("Race", "… won by complete", each(raced, |one| one.won[0]), ""),
+        Figure::context("Race", "… won by fail", each(raced, |one| one.won[1]), ""),
+        Figure::context("Race", "… won by resume", each(raced, |one| one.won[2]), ""),
+        Figure::context("Race", "… won by the time-out", each(raced, |one| one.won[3]), ""),
     ]
 }

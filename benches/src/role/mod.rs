@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod flood;
 pub mod guard;
 pub mod producer;
+pub mod race;
 pub mod rest;
 
 use std::io::Write as _;

@@ -12,5 +12,6 @@ mod outage;
 mod races;
 mod refusals;
 mod rig;
+mod rotation;
 mod signed;
 mod sources;

@@ -8,10 +8,11 @@ mod server;
 mod wakeups;
 
 use clap::Args;
-use posthaste_service::config::{self, SecretsConfig};
+use posthaste_service::config::{self, CallbackConfig, SecretsConfig};
 use serde_json::json;
 
 use crate::{
+    callbacks,
     connection::{self, Target},
     egress::EgressConfig,
     failure::Said,
@@ -32,15 +33,18 @@ pub struct Options {
     egress: EgressConfig,
     #[command(flatten)]
     secrets: SecretsConfig,
+    #[command(flatten)]
+    callback: CallbackConfig,
 }
 
 /// Runs every check that can be run; fails when one of them does.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    config::check(&[&options.secrets])?;
+    config::check(&[&options.secrets, &options.callback])?;
     let found = options.target.find()?;
     let keys = secret_keys::configured_or_dev(&options.secrets, found.dev.as_ref())?;
     let policy = options.egress.policy(found.dev.is_some())?;
     let mut checkup = Checkup::default();
+    callbacks(&mut checkup, &options.callback, found.dev.is_some())?;
     match connection::connect(&found.url).await {
         Err(error) => checkup.fail("connection", format!("{error:#}"), "check POSTHASTE_DATABASE_URL and the server"),
         Ok(mut connection) => {
@@ -55,6 +59,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     print(&checkup, options.json)?;
     if checkup.worst() == Verdict::Fail { Err(Said.into()) } else { Ok(()) }
+}
+
+/// The settings that dispatchers and gateways need beside each other; a `posthaste dev` makes its own.
+fn callbacks(checkup: &mut Checkup, config: &CallbackConfig, is_dev: bool) -> anyhow::Result<()> {
+    if let Some(configured) = callbacks::configured(config)? {
+        checkup.ok("callbacks", configured.to_string());
+    } else if is_dev {
+        checkup.ok("callbacks", "those of `posthaste dev`");
+    } else {
+        checkup.warn(
+            "callbacks",
+            callbacks::MISSING,
+            "set both, for dispatchers and gateways alike, and here to have them looked at",
+        );
+    }
+    Ok(())
 }
 
 fn print(checkup: &Checkup, as_json: bool) -> anyhow::Result<()> {

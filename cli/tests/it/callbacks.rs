@@ -147,7 +147,10 @@ fn post_stripe(url: &str, secret: &str, body: &Value) -> (u16, Value) {
 #[test]
 fn functions_call_back_and_others_call_back_for_them() {
     let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("billing.secret");
+    // What functions may name: a file in a folder of this name.
+    let secrets = folder.path().join("webhook-secrets");
+    fs::create_dir(&secrets).unwrap();
+    let secret = secrets.join("billing");
     fs::write(&secret, BILLING).unwrap();
     let Some(flow) = start(&secret) else {
         eprintln!("no python3: the example in Python was not run");

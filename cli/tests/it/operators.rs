@@ -115,6 +115,17 @@ fn the_doctor_is_content(dev: &Dev) {
         assert!(named(check), "{check}: {report}");
     }
     assert!(named("endpoint sample") && named("vacuum horizon") && named("dispatchers"), "{report}");
+    let callbacks = |report: &Value| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["check"] == "callbacks").map(|check| check["verdict"].clone())
+    };
+    assert_eq!(callbacks(&report), Some(json!("ok")), "{report}");
+    let note = dev.note();
+    let url = note["database_url"].as_str().unwrap();
+    // Its endpoints cannot be opened without their keys, so the doctor is not content.
+    let elsewhere = stdout(&dev.run(&["doctor", "--json", "--database-url", url]));
+    let elsewhere: Value = serde_json::from_str(&elsewhere).unwrap();
+    assert_eq!(callbacks(&elsewhere), Some(json!("warn")), "{elsewhere}");
 }
 
 fn a_service_that_finds_its_port_taken_names_the_setting(dev: &Dev) {
@@ -125,4 +136,5 @@ fn a_service_that_finds_its_port_taken_names_the_setting(dev: &Dev) {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("POSTHASTE_API_LISTEN"), "{said}");
+    assert!(said.contains("POSTHASTE_GATEWAY_URL and POSTHASTE_TOKEN_KEYS are not set"), "{said}");
 }

@@ -2,6 +2,7 @@
 
 use posthaste_engine::lifecycle::{Outcome, RunError};
 use posthaste_protocol::{
+    endpoint::{WEBHOOK_ENV, WEBHOOK_FOLDER},
     excerpt,
     suspend::{Suspension, Wait, WaitFor},
 };
@@ -34,6 +35,12 @@ fn suspension(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> Result<Su
     let suspension = Suspension::parse(text).map_err(|faults| {
         faults.first().map_or_else(String::new, |fault| format!("{}: {}", fault.field, fault.message))
     })?;
+    if let Some(wait) = suspension.waits.iter().find(|wait| wait.names_foreign_secret()) {
+        let name = &wait.name;
+        return Err(format!(
+            "the wait {name} may name no secret but {WEBHOOK_ENV}… or a file in a folder {WEBHOOK_FOLDER}"
+        ));
+    }
     match suspension.waits.iter().find(|wait| is_beyond(wait, context)) {
         Some(wait) => Err(format!("the timer {} is beyond the endpoint's max_run_ms", wait.name)),
         None => Ok(suspension),

@@ -86,8 +86,11 @@ async fn a_signal_that_came_before_its_wait_wakes_the_function_at_once() {
 async fn a_suspension_that_cannot_be_is_a_failed_attempt() {
     let (db, function, mut connection) = scene(json!({"retry": {"policy": "constant", "base_ms": 600_000}})).await;
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
+    let signature = json!({"scheme": "github", "secrets": [{"env": "WEBHOOK_SECRET_A"}, {"file": "/etc/shadow"}]});
+    let foreign = json!({"name": "a", "for": "callback", "signature": signature});
     for (kind, body, code, named) in [
         ("shape", json!({"wait": {"name": "a", "for": "wind"}}), "invalid_suspension", "wait.for"),
+        ("secret", json!({"wait": foreign}), "invalid_suspension", "a may name no secret but WEBHOOK_SECRET_"),
         (
             "stale",
             json!({"wait": {"name": "a", "for": "callback"}, "steps": {}, "seq": 5}),

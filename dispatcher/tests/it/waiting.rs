@@ -42,6 +42,24 @@ async fn a_202_waits_and_its_callback_completes_the_job() {
 }
 
 #[tokio::test]
+async fn a_job_says_how_long_its_202_waits_unless_the_202_does() {
+    let (db, function, mut connection) = scene(json!({"callback_timeout_ms": 60_000})).await;
+    function.on("k", [accepted(), accepted().header("posthaste-callback-timeout-ms", "5000"), accepted()]);
+    let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
+    // Written through SQL, where nobody looks at it: what makes no sense is ignored.
+    for (said, seconds) in [("40000", 40), ("40000", 5), (r#""soon""#, 60)] {
+        let job = sql::enqueue(&mut connection, &format!(r#"'k', callback => '{{"timeout_ms": {said}}}'"#)).await;
+        until_state(&mut connection, job, "waiting").await;
+        let left = "select round(extract(epoch from deadline_at - parked_at))::bigint from posthaste.waiting";
+        assert_eq!(sql::number(&mut connection, &format!("{left} where job_id = {job}")).await, seconds, "{said}");
+    }
+    let requests = function.requests(3).await;
+    let granted: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!(granted["callback"]["deadline_in_ms"], 40_000);
+    dispatcher.stop().await;
+}
+
+#[tokio::test]
 async fn the_202_says_how_long_it_takes_and_what_cannot_be_read_is_the_endpoint_s() {
     let (db, function, mut connection) = scene(json!({})).await;
     let raw = json!({"format": "raw", "callback_timeout_ms": 60_000});

@@ -9,6 +9,13 @@ use super::RunError;
 /// The longest that anything may take: 30 days.
 const LONGEST: Duration = Duration::from_hours(24 * 30);
 
+/// What a job says of its time for a callback, `callback.timeout_ms` as text. Producers that write SQL may say anything: what
+/// is no whole number of milliseconds from 1 to 30 days is ignored.
+pub fn of_job(timeout_ms: Option<&str>) -> Option<Duration> {
+    let said = timeout_ms?.parse().map(Duration::from_millis).ok()?;
+    Some(said).filter(|said| !said.is_zero() && *said <= LONGEST)
+}
+
 /// How long a parked run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitTimes {
@@ -69,6 +76,14 @@ mod tests {
         let asked = Accepted { callback_timeout_ms: Some(5), heartbeat_timeout_ms: Some(7) };
         let times = WaitTimes::of(asked, HOUR, 2 * HOUR);
         assert_eq!((times.callback.as_millis(), times.heartbeat), (5, Some(Duration::from_millis(7))));
+    }
+
+    #[test]
+    fn what_a_job_says_counts_where_it_makes_sense() {
+        assert_eq!(of_job(Some("3600000")), Some(HOUR));
+        for said in [None, Some("0"), Some("-1"), Some("soon"), Some("1.5"), Some("2592000001")] {
+            assert_eq!(of_job(said), None, "{said:?}");
+        }
     }
 
     #[test]

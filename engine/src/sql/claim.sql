@@ -37,7 +37,7 @@ leased as (
   from fresh f
   having count(*) > 0
 )
--- The last four are the same in every row; a sub-select computes them once.
+-- claimed_at to lows are the same in every row; a sub-select computes them once.
 select
   f.seq,
   f.job_id,
@@ -45,8 +45,7 @@ select
   f.uncounted_since,
   f.lane_id,
   f.priority, f.failures, f.uncounted,
-  j.created_at,
-  j.run_at,
+  j.created_at, j.run_at,
   j.expires_at,
   j.timeout_ms,
   j.max_attempts,
@@ -75,6 +74,7 @@ select
       where r.lane_id = w.lane_id and r.priority = w.priority and r.seq > w.floor
       order by r.seq limit 1)
     from unnest($9::integer[], $10::smallint[], $11::bigint[]) with ordinality as w (lane_id, priority, floor, n)
-    order by w.n) as lows
+    order by w.n) as lows,
+  j.callback ->> 'timeout_ms' as callback_timeout_ms
 from fresh f
 join posthaste.job j on j.job_id = f.job_id

@@ -8,14 +8,15 @@ use posthaste_engine::{
     claim::ClaimedRun,
     extend::{Alive, Heartbeat, extend},
     held::RunRef,
-    lifecycle::Outcome,
+    lifecycle::{Outcome, wait::WaitTimes},
+    rescue::{LostPolicy, rescue, retry_lost},
     session::Role,
     time_out::{TimedOut, time_out},
 };
 use posthaste_protocol::job::State;
 use posthaste_tests::{
     FakeDispatcher, HOUR, TestDb,
-    sql::{assert_each_job_is_in_one_place, backend, cancel, count, enqueue, run, start_blocked, state, text},
+    sql::{assert_each_job_is_in_one_place, backend, cancel, count, enqueue, number, run, start_blocked, state, text},
 };
 use sqlx::{Connection, PgConnection};
 
@@ -73,6 +74,45 @@ async fn a_first_heartbeat_parks_its_run_and_the_202_keeps_the_further_deadline(
     assert_eq!(dispatcher.park(&claimed).await, alive.deadline);
     assert_eq!(count(&mut connection, "lease").await, 0);
     assert_each_job_is_in_one_place(&mut connection).await;
+}
+
+#[tokio::test]
+async fn a_202_sets_the_hard_end_right_that_a_first_heartbeat_did_not_know() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    // The gateway had not read the endpoint, and gave the time of the contract.
+    let unread = WaitTimes { max_run: Duration::from_hours(7 * 24), ..HOUR };
+    let beating = Heartbeat { times: unread, ..heartbeat(&claimed, Some(3 * 86400)) };
+    let alive = beat(&mut connection, beating).await.unwrap();
+    assert_eq!(seconds_left(&mut connection, alive.deadline).await, 3 * 86400);
+
+    let deadline = dispatcher.park(&claimed).await;
+
+    assert_eq!(seconds_left(&mut connection, deadline).await, 86400);
+    let hard_end = "select round(extract(epoch from hard_at - parked_at) / 60)::bigint from posthaste.waiting";
+    assert_eq!(number(&mut connection, hard_end).await, 24 * 60);
+    let alive = beat(&mut connection, beating).await.unwrap();
+    assert_eq!(seconds_left(&mut connection, alive.deadline).await, 86400);
+}
+
+#[tokio::test]
+async fn a_first_heartbeat_and_a_rescue_park_a_run_for_as_long_as_its_job_says() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    dispatcher.finish(&claimed, Outcome::Completed { result: None }).await;
+    for rescued in [false, true] {
+        enqueue(&mut connection, r#"'k', callback => '{"timeout_ms": 1800000}'"#).await;
+        let claimed = dispatcher.claim_one().await;
+        assert_eq!(claimed.callback_timeout, Some(Duration::from_mins(30)));
+        if rescued {
+            let lost = |scan| LostPolicy { wait: Some(HOUR), ..retry_lost(scan) };
+            rescue(&mut connection, &[dispatcher.id], &lost, 0.0).await.unwrap();
+        } else {
+            beat(&mut connection, heartbeat(&claimed, Some(1))).await.unwrap();
+        }
+        // The same time-out again.
+        let alive = beat(&mut connection, heartbeat(&claimed, None)).await.unwrap();
+        assert_eq!(seconds_left(&mut connection, alive.deadline).await, 1800, "{rescued}");
+        dispatcher.finish(&claimed, Outcome::Completed { result: None }).await;
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const EXTEND: &str = concat!(
 const TOLD: &str =
     concat!("prepare told (bigint[], bigint[], bigint[], text[], bytea[]) as ", include_str!("../../src/sql/told.sql"));
 const PARK: &str = concat!(
-    "prepare park (bigint[], bigint[], bigint[], uuid[], integer[], integer[], smallint[], smallint[], smallint[],
+    "prepare park (bigint[], bigint[], bigint[], uuid[], integer[], smallint[], smallint[], smallint[],
        timestamptz[], bigint[], bigint[], bigint[], smallint[], bigint[], integer[], integer[], bigint[]) as ",
     include_str!("../../src/sql/park.sql")
 );
@@ -142,7 +142,7 @@ async fn with_a_million_parked_runs_every_statement_reads_only_its_own() {
     assert_small("extend", &ran(&mut connection, &format!("execute extend ({runs}, {nonces}, '{{}}')")).await, 4000);
     assert_small("told", &ran(&mut connection, &format!("execute told ({runs}, '{{}}', '{{}}')")).await, 6000);
     let park = format!(
-        "execute park ({runs}, {nonces}, {ones}, {ones}, {ones}, {ones}, {ones}, '{{}}', {ones}, '{{}}', {ones},
+        "execute park ({runs}, {nonces}, {ones}, {ones}, {ones}, {ones}, '{{}}', {ones}, '{{}}', {ones},
            {ones}, '{{}}', '{{}}', '{{}}', '{{}}')"
     );
     assert_small("park", &ran(&mut connection, &park).await, 6000);

@@ -1,5 +1,7 @@
 //! References to secrets that stay outside the database: an environment variable or a file of the dispatcher.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::field::Field;
@@ -9,6 +11,11 @@ use crate::object::{Faults, Shape};
 const FORBIDDEN_ENV: &[&str] = &["POSTHASTE_", "PG", "OTEL_"];
 /// File systems that show processes, devices and the environment.
 const FORBIDDEN_FILES: &[&str] = &["/proc", "/sys", "/dev"];
+
+/// What the names of variables begin with that functions may name too, for the webhooks that they wait for.
+pub const WEBHOOK_ENV: &str = "WEBHOOK_SECRET_";
+/// The name of the folder whose files they may name.
+pub const WEBHOOK_FOLDER: &str = "webhook-secrets";
 
 /// Where a value is read from, by the dispatcher, when it is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +31,19 @@ pub enum Reference {
         /// Its absolute path.
         file: String,
     },
+}
+
+impl Reference {
+    /// Whether whoever runs Posthaste put this secret where functions may name it: a variable of [`WEBHOOK_ENV`], or a file
+    /// directly in a folder of the name [`WEBHOOK_FOLDER`].
+    pub fn is_for_webhooks(&self) -> bool {
+        match self {
+            Self::Env { env } => env.strip_prefix(WEBHOOK_ENV).is_some_and(|rest| !rest.is_empty()),
+            Self::File { file } => {
+                Path::new(file).parent().and_then(Path::file_name).is_some_and(|folder| folder == WEBHOOK_FOLDER)
+            }
+        }
+    }
 }
 
 /// Reads `{"env": "NAME"}` or `{"file": "PATH"}`.
@@ -75,4 +95,29 @@ fn check_file(path: &str, field: &Field, faults: &mut Faults) -> bool {
         return false;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_may_name_only_what_was_put_there_for_them() {
+        let env = |env: &str| Reference::Env { env: env.to_owned() }.is_for_webhooks();
+        assert!(env("WEBHOOK_SECRET_STRIPE"));
+        for other in ["WEBHOOK_SECRET_", "webhook_secret_a", "AWS_SECRET_ACCESS_KEY", "MY_WEBHOOK_SECRET_A"] {
+            assert!(!env(other), "{other}");
+        }
+        let file = |file: &str| Reference::File { file: file.to_owned() }.is_for_webhooks();
+        assert!(file("/etc/posthaste/webhook-secrets/stripe") && file("/webhook-secrets/a"));
+        for other in [
+            "/etc/passwd",
+            "/webhook-secrets",
+            "/webhook-secrets/a/b",
+            "/a/my-webhook-secrets/b",
+            "/a/webhook-secrets.d/b",
+        ] {
+            assert!(!file(other), "{other}");
+        }
+    }
 }

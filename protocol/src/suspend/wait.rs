@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cel::{self, CelSpec};
 use crate::field::Field;
 use crate::id::JobId;
-use crate::inbound::{self, InboundSignature, Literals};
+use crate::inbound::{self, InboundSignature, Literals, SecretSource};
 use crate::name::is_name;
 use crate::object::{Faults, Path, Shape};
 use crate::word::words;
@@ -56,7 +56,8 @@ pub enum WaitFor {
         /// What decides whether a webhook is meant.
         #[serde(skip_serializing_if = "Option::is_none")]
         cel: Option<CelSpec>,
-        /// The signature that a hook must have. Its secrets are references: the document comes from a function.
+        /// The signature that a hook must have. Its secrets are references, as the document comes from a function; whether
+        /// it may name them says [`Wait::names_foreign_secret`].
         #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<InboundSignature>,
     },
@@ -83,6 +84,19 @@ impl WaitFor {
             Self::Timer { .. } => WaitKind::Timer,
             Self::Jobs { .. } => WaitKind::Jobs,
         }
+    }
+}
+
+impl Wait {
+    /// Whether its signature names a secret that was not put there for functions: see [`is_for_webhooks`](crate::endpoint::Reference::is_for_webhooks).
+    /// Whoever takes a wait from a function refuses it then, lest the function have any variable or file of the gateway read.
+    pub fn names_foreign_secret(&self) -> bool {
+        let WaitFor::Callback { signature: Some(signature), .. } = &self.event else { return false };
+        let foreign = |secret: &SecretSource| match secret {
+            SecretSource::Reference(reference) => !reference.is_for_webhooks(),
+            SecretSource::Literal(_) => true,
+        };
+        signature.secrets.iter().any(foreign)
     }
 }
 
