@@ -48,7 +48,7 @@ const SUSPENDED: &[(&str, &str, &str)] = &[
         include_str!("../../src/sql/checkpoint.sql"),
     ),
     ("waiting_on", "bigint[], bigint[], bigint[], uuid[]", include_str!("../../src/sql/waiting_on.sql")),
-    ("inbox_due", "bigint", include_str!("../../src/sql/inbox_due.sql")),
+    ("inbox_due", "bigint, bigint", include_str!("../../src/sql/inbox_due.sql")),
 ];
 
 /// An array of a hundred of these.
@@ -172,7 +172,7 @@ async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnec
         ("wake", format!("{jobs}, {ones}, {ones}, {}", hundred("false"))),
         ("checkpoint", format!("{runs}, {nonces}, '{{}}', {}, 1000", hundred("\"{}\""))),
         ("waiting_on", format!("{runs}, {nonces}")),
-        ("inbox_due", "100".to_owned()),
+        ("inbox_due", "100, null".to_owned()),
     ] {
         let ran = ran(connection, &format!("execute {name} ({arguments})")).await;
         assert_small(name, &ran, 8000);
