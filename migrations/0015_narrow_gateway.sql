@@ -39,3 +39,173 @@ begin
   return v_ended;
 end $$;
 
+
+-- Parks runs that a lease holds, at their first sign of life: jobs, runs, leases, nonces, numbers of the waits that their tokens
+-- name, time-outs, silences that their functions asked for (null: none), and how long they may take, in ms; at most one per job,
+-- sorted by job. What the row says of the run is the lease's and the job's. A rescue that holds the lease is waited for. Returns
+-- how many.
+create function posthaste.park_held_v1(bigint[], bigint[], bigint[], uuid[], integer[], bigint[], bigint[], bigint[]) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+declare
+  v_parked bigint;
+begin
+  with input as (
+    select *
+    from unnest($1, $2, $3, $4, $5, $6, $7, $8)
+      as i (job_id, run_lease, lease_id, nonce, wait_number, callback_ms, heartbeat_ms, max_run_ms)
+  ),
+  held as materialized (
+    select l.lease_id, l.nonce, l.claimed_at, l.job_ids, l.run_leases, l.failures, l.uncounted
+    from posthaste.lease l where l.lease_id = any ($3) order by l.lease_id for key share
+  ),
+  found as materialized (
+    select i.*, h.claimed_at, h.claimed_at + i.max_run_ms * interval '1 millisecond' as hard_at,
+      h.failures[array_position(h.job_ids, i.job_id)] as failures, h.uncounted[array_position(h.job_ids, i.job_id)] as uncounted
+    from input i
+    join held h on h.lease_id = i.lease_id and h.nonce = i.nonce
+    where h.run_leases[array_position(h.job_ids, i.job_id)] = i.run_lease
+      and not exists (select from posthaste.attempt a where a.job_id = i.job_id and a.run_lease = i.run_lease)
+  ),
+  parked as (
+    insert into posthaste.waiting as w (
+      job_id, run_lease, lease_id, nonce, wait_number, deadline_at, hard_at, started_at, callback_ms, heartbeat_ms, lane_id,
+      priority, failures, uncounted)
+    select
+      f.job_id, f.run_lease, f.lease_id, f.nonce, f.wait_number,
+      least(now() + coalesce(f.heartbeat_ms, f.callback_ms) * interval '1 millisecond', f.hard_at), f.hard_at, f.claimed_at,
+      f.callback_ms, f.heartbeat_ms, j.lane_id, j.priority, f.failures, f.uncounted
+    from found f
+    join posthaste.job j on j.job_id = f.job_id
+    order by f.job_id
+    -- A newer run's row replaces an older one's, never the reverse.
+    on conflict (job_id) do update
+    set (run_lease, lease_id, nonce, wait_number, deadline_at, hard_at, started_at, callback_ms, heartbeat_ms, lane_id, priority,
+        failures, uncounted, uncounted_since, headers_us, body_us, http_status, need, parked_at)
+      = row(excluded.run_lease, excluded.lease_id, excluded.nonce, excluded.wait_number, excluded.deadline_at, excluded.hard_at,
+        excluded.started_at, excluded.callback_ms, excluded.heartbeat_ms, excluded.lane_id, excluded.priority, excluded.failures,
+        excluded.uncounted, null::timestamptz, null::integer, null::integer, null::smallint, null::smallint, now())
+    where w.run_lease < excluded.run_lease
+    returning w.job_id
+  )
+  select count(*) into v_parked from parked;
+  return v_parked;
+end $$;
+
+-- What woken runs waited for becomes what their jobs are told next: engine/src/sql/wake.sql, for runs that a wake has ended.
+create function posthaste.go_on_v1(bigint[], bigint[], smallint[], boolean[]) returns void
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+#variable_conflict use_column
+begin
+  if exists (
+    select from unnest($1, $2) as i (job_id, run_lease)
+    where not exists (
+      select from posthaste.attempt a
+      where a.job_id = i.job_id and a.run_lease = i.run_lease and a.outcome = 'suspended')) then
+    raise exception using errcode = '42501', message = 'only what a woken run waited for is given to the next';
+  end if;
+{{wake}};
+end $$;
+
+-- Stores the steps of runs that a lease or a wait holds: engine/src/sql/checkpoint.sql.
+create function posthaste.checkpoint_v1(bigint[], bigint[], bigint[], uuid[], bigint[], text[], integer)
+returns table (job_id bigint, waits boolean, verdict text, seq bigint, steps text, cancel_requested boolean)
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+{{checkpoint}};
+end $$;
+
+-- Keeps what came too early, of runs that a lease or a wait holds, and what could not be judged: engine/src/sql/keep.sql.
+create function posthaste.keep_v1(
+  text, bigint[], bigint[], bigint[], uuid[], text[], text[], bytea[], bytea[], text[], text[], bigint
+) returns table (inbox_id bigint)
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+{{keep}};
+end $$;
+
+create or replace function posthaste.grant_roles() returns void
+language plpgsql
+set search_path = pg_catalog, posthaste, pg_temp as $$
+begin
+  perform posthaste.make_roles();
+  revoke execute on all functions in schema posthaste from public;
+
+  -- Enqueues and cancels; sees nothing.
+  perform posthaste.grant_to('producer', array[
+    'usage on schema posthaste',
+    'execute on function posthaste.enqueue, posthaste.enqueue_many, posthaste.cancel']);
+
+  -- Looks at jobs, their args and results, and changes nothing.
+  perform posthaste.grant_to('reader', array[
+    'usage on schema posthaste',
+    'select on posthaste.jobs, posthaste.dead_letters, posthaste.queue_depth, posthaste.deliveries']);
+
+  -- Claims, sends and ends runs, and keeps the house. Makes no job, no endpoint and no key.
+  perform posthaste.grant_to('dispatcher', array[
+    'usage on schema posthaste',
+    'usage, select on sequence posthaste.seq',
+    'select on all tables in schema posthaste',
+    'insert, update, delete on posthaste.ready, posthaste.scheduled, posthaste.lease, posthaste.waiting, posthaste.wait,
+       posthaste.continuation, posthaste.inbox, posthaste.progress, posthaste.dispatcher, posthaste.delivery',
+    'insert on posthaste.attempt',
+    'insert, delete on posthaste.dead_letter',
+    'update, delete on posthaste.expiring, posthaste.cancel_request',
+    'delete on posthaste.request_key, posthaste.job_range',
+    'update (paused_at, paused_reason, version, updated_at) on posthaste.endpoint',
+    'execute on function posthaste.ensure_ranges, posthaste.drop_range_v1, posthaste.expire_v1, posthaste.grant_cancels_v1,
+       posthaste.end_run, posthaste.take_unstarted, posthaste.has_ended, posthaste.running_run, posthaste.finalize_v3,
+       posthaste.end_held_v1, posthaste.meet_v1, posthaste.go_on_v1, posthaste.checkpoint_v1, posthaste.wake']);
+  if exists (select from pg_roles where rolname = 'posthaste_dispatcher') then
+    revoke select on posthaste.api_key, posthaste.source from posthaste_dispatcher;
+  end if;
+
+  -- Ends, wakes and keeps alive the runs that a token names. Sees no args and no result of any job, and no secret.
+  perform posthaste.grant_to('gateway', array[
+    'usage on schema posthaste',
+    'select (job_id, created_at, lane_id, max_attempts, namespace, priority, tags, metadata, callback) on posthaste.job',
+    'select (job_id, run_lease, lease_id, finished_at, outcome, ended_by, action, digest) on posthaste.attempt',
+    'select (id, state, run_lease) on posthaste.jobs',
+    'select on posthaste.lane, posthaste.lease, posthaste.waiting, posthaste.parked, posthaste.cancel_request, posthaste.endpoint_kind,
+       posthaste.source',
+    'select (namespace, name, spec, version, paused_at, paused_reason, created_at, updated_at) on posthaste.endpoint',
+    'select on posthaste.schema_migration',
+    'update (deadline_at) on posthaste.waiting',
+    -- Not what came for it.
+    'select (job_id, run_lease, deadline_at, met_at, n, need, awaits, timed_out, name, jobs, digest, cel, signature) on posthaste.wait',
+    'select (job_id, resumes) on posthaste.continuation',
+    -- What is kept it may move between runs, and judge again; never make a signal of it that nobody judges.
+    'select, delete on posthaste.inbox',
+    'update (run_lease, lease_id, nonce, judge_at, verified, error) on posthaste.inbox',
+    'select, insert, update, delete on posthaste.delivery',
+    'select, insert, update on posthaste.progress',
+    'execute on function posthaste.end_held_v1, posthaste.park_held_v1, posthaste.meet_v1, posthaste.go_on_v1, posthaste.checkpoint_v1,
+       posthaste.keep_v1, posthaste.running_run']);
+
+  -- Everything that an administrator does through the command line and the API, except sending.
+  perform posthaste.grant_to('operator', array[
+    'usage on schema posthaste',
+    'usage on sequence posthaste.seq',
+    'select on all tables in schema posthaste',
+    'insert, update, delete on posthaste.endpoint, posthaste.endpoint_kind, posthaste.api_key, posthaste.source, posthaste.request_key',
+    'update, delete on posthaste.inbox',
+    'insert, update on posthaste.delivery',
+    'execute on all functions in schema posthaste']);
+end $$;
+
+-- What migration 12 granted beyond that.
+do $$
+begin
+  if exists (select from pg_roles where rolname = 'posthaste_gateway') then
+    revoke all on all tables in schema posthaste from posthaste_gateway;
+  end if;
+end $$;
+
+select posthaste.grant_roles();

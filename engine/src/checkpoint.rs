@@ -81,7 +81,7 @@ async fn execute(
     connection: &mut PgConnection,
     checkpoints: &[&Checkpoint],
 ) -> Result<HashMap<i64, Found>, EngineError> {
-    let rows = sqlx::query(include_str!("sql/checkpoint.sql"))
+    let rows = sqlx::query("select * from posthaste.checkpoint_v1($1, $2, $3, $4, $5, $6, $7)")
         .bind(checkpoints.iter().map(|one| one.run.job_id).collect::<Vec<_>>())
         .bind(checkpoints.iter().map(|one| one.run.run_lease).collect::<Vec<_>>())
         .bind(checkpoints.iter().map(|one| one.run.lease.lease_id).collect::<Vec<_>>())

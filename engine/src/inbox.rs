@@ -141,7 +141,8 @@ async fn execute(
     rows: &[&InboxRow<'_>],
     most: i64,
 ) -> Result<Vec<Option<i64>>, EngineError> {
-    let found = sqlx::query(include_str!("sql/keep.sql"))
+    let query = "select inbox_id from posthaste.keep_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let found = sqlx::query(query)
         .bind(why)
         .bind(rows.iter().map(|row| row.run.job_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.run.run_lease).collect::<Vec<_>>())

@@ -293,7 +293,7 @@ async fn go_on(tx: &mut PgConnection, woken: &[(i64, &Advancing)]) -> Result<(),
         Verdict::Wake { by, timed_out } => (run.state.waits.get(by).map_or(0, |wait| wait.n), timed_out),
         Verdict::Stay => (0, false),
     };
-    sqlx::query(include_str!("sql/wake.sql"))
+    sqlx::query("select posthaste.go_on_v1($1, $2, $3, $4)")
         .bind(woken.iter().map(|(job, _)| *job).collect::<Vec<_>>())
         .bind(woken.iter().map(|(_, run)| run.run_lease).collect::<Vec<_>>())
         .bind(woken.iter().map(|(_, run)| by(run).0).collect::<Vec<_>>())
