@@ -49,6 +49,19 @@ const SUSPENDED: &[(&str, &str, &str)] = &[
     ),
     ("waiting_on", "bigint[], bigint[], bigint[], uuid[]", include_str!("../../src/sql/waiting_on.sql")),
     ("inbox_due", "bigint, bigint", include_str!("../../src/sql/inbox_due.sql")),
+    (
+        "park_held",
+        "bigint[], bigint[], bigint[], uuid[], integer[], bigint[], bigint[], bigint[]",
+        "select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7, $8)",
+    ),
+    (
+        "keep",
+        "text, bigint[], bigint[], bigint[], uuid[], text[], text[], bytea[], bytea[], text[], text[], bigint",
+        include_str!("../../src/sql/keep.sql"),
+    ),
+    ("judging_due", "bigint", include_str!("../../src/sql/judging_due.sql")),
+    ("forget_inbox", "bigint, bigint", include_str!("../../src/sql/forget_inbox.sql")),
+    ("list_deliveries", "bigint, text, bigint, bigint", include_str!("../../src/sql/list_deliveries.sql")),
 ];
 
 /// An array of a hundred of these.
@@ -86,8 +99,16 @@ async fn fill(connection: &mut PgConnection) {
          insert into posthaste.inbox (job_id, run_lease, lease_id, look_at, nonce, why, via, digest)
            select g, 1, 1, now(), '00000000-0000-0000-0000-000000000001', 'early', 'hook', '\\x01'
            from generate_series(600001, 650000) g;
+         insert into posthaste.inbox (job_id, run_lease, lease_id, judge_at, nonce, why, via, digest)
+           select g, 1, 1, now(), '00000000-0000-0000-0000-000000000001', 'quarantined', 'hook', '\\x01'
+           from generate_series(600001, 650000) g;
+         insert into posthaste.delivery (job_id, bytes, via, verdict)
+           select g, 1, 'hook', 'ignored' from generate_series(600001, 700000) g;
          insert into posthaste.attempt (job_id, run_lease, outcome, ended_by, attempt)
            select g, 1, 'completed', 'dispatcher', 1 from generate_series(1001001, 1101000) g;
+         insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)
+           select 1, 1, '00000000-0000-0000-0000-000000000001', now() + interval '1 minute', array_agg(g), array_agg(1), array_agg(0), array_agg(0)
+           from generate_series(1002001, 1002100) g;
          analyze",
     )
     .await;
@@ -117,7 +138,9 @@ fn assert_small(what: &str, nodes: &[Value], pages: i64) {
     assert!(read < pages, "{what}: {read} pages: {nodes:#?}");
     for node in nodes {
         let rows = node["Actual Rows"].as_f64().unwrap_or(0.0) * node["Actual Loops"].as_f64().unwrap_or(0.0);
-        assert!(rows <= 1000.0, "{what}: {node:#}");
+        // What a statement has put aside is as large as its batch, and read from end to end for each of it.
+        let most = if node["CTE Name"].is_string() { 100.0 * 100.0 } else { 1000.0 };
+        assert!(rows <= most, "{what}: {node:#}");
     }
 }
 
@@ -163,6 +186,8 @@ async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnec
     }
     let (runs, ones, nonces) = (runs(), hundred("1"), hundred("00000000-0000-0000-0000-000000000001"));
     let jobs = runs.split(", ").next().unwrap();
+    // A hundred that lease 1 holds, of which nothing is parked yet.
+    let claimed = runs.replace("'{500", "'{1002").replace(",500", ",1002");
     for (name, arguments) in [
         ("suspended", jobs.to_owned()),
         ("waits", format!("{jobs}, {ones}, true, null")),
@@ -173,6 +198,16 @@ async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnec
         ("checkpoint", format!("{runs}, {nonces}, '{{}}', {}, 1000", hundred("\"{}\""))),
         ("waiting_on", format!("{runs}, {nonces}")),
         ("inbox_due", "100, null".to_owned()),
+        ("park_held", format!("{claimed}, {nonces}, {ones}, {ones}, {ones}, {ones}")),
+        (
+            "keep",
+            format!("'early', {runs}, {nonces}, {ones}, '{{}}', {}, '{{}}', '{{}}', '{{}}', 32", hundred("\\\\x02")),
+        ),
+        ("judging_due", "100".to_owned()),
+        ("forget_inbox", "0, 100".to_owned()),
+        ("list_deliveries", "null, null, 90000, 100".to_owned()),
+        ("list_deliveries", "null, 'ignored', 90000, 100".to_owned()),
+        ("list_deliveries", "600001, null, 90000, 100".to_owned()),
     ] {
         let ran = ran(connection, &format!("execute {name} ({arguments})")).await;
         assert_small(name, &ran, 8000);
