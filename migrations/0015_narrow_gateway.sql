@@ -40,11 +40,10 @@ begin
 end $$;
 
 
--- Parks runs that a lease holds, at their first sign of life: jobs, runs, leases, nonces, numbers of the waits that their tokens
--- name, time-outs, silences that their functions asked for (null: none), and how long they may take, in ms; at most one per job,
--- sorted by job. What the row says of the run is the lease's and the job's. A rescue that holds the lease is waited for. Returns
--- how many.
-create function posthaste.park_held_v1(bigint[], bigint[], bigint[], uuid[], integer[], bigint[], bigint[], bigint[]) returns bigint
+-- Parks runs that a lease holds, at their first sign of life: jobs, runs, leases, nonces, time-outs of jobs that have none of their
+-- own, silences that their functions asked for (null: none), and how long they may take, in ms; at most one per job, sorted by
+-- job. What the row says of the run is the lease's and the job's. A rescue that holds the lease is waited for. Returns how many.
+create function posthaste.park_held_v1(bigint[], bigint[], bigint[], uuid[], bigint[], bigint[], bigint[]) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, posthaste, pg_temp as $$
 declare
@@ -52,18 +51,23 @@ declare
 begin
   with input as (
     select *
-    from unnest($1, $2, $3, $4, $5, $6, $7, $8)
-      as i (job_id, run_lease, lease_id, nonce, wait_number, callback_ms, heartbeat_ms, max_run_ms)
+    from unnest($1, $2, $3, $4, $5, $6, $7) as i (job_id, run_lease, lease_id, nonce, callback_ms, heartbeat_ms, max_run_ms)
   ),
   held as materialized (
     select l.lease_id, l.nonce, l.claimed_at, l.job_ids, l.run_leases, l.failures, l.uncounted
     from posthaste.lease l where l.lease_id = any ($3) order by l.lease_id for key share
   ),
   found as materialized (
-    select i.*, h.claimed_at, h.claimed_at + i.max_run_ms * interval '1 millisecond' as hard_at,
-      h.failures[array_position(h.job_ids, i.job_id)] as failures, h.uncounted[array_position(h.job_ids, i.job_id)] as uncounted
+    select i.job_id, i.run_lease, h.lease_id, h.nonce, h.claimed_at, i.heartbeat_ms,
+      h.claimed_at + i.max_run_ms * interval '1 millisecond' as hard_at,
+      h.failures[array_position(h.job_ids, i.job_id)] as failures, h.uncounted[array_position(h.job_ids, i.job_id)] as uncounted,
+      j.lane_id, j.priority,
+      -- What is no time from 1 ms to 30 days is ignored.
+      case when j.callback ->> 'timeout_ms' ~ '^[1-9][0-9]{0,9}$' and (j.callback ->> 'timeout_ms')::bigint <= 2592000000
+        then (j.callback ->> 'timeout_ms')::bigint else i.callback_ms end as callback_ms
     from input i
     join held h on h.lease_id = i.lease_id and h.nonce = i.nonce
+    join posthaste.job j on j.job_id = i.job_id
     where h.run_leases[array_position(h.job_ids, i.job_id)] = i.run_lease
       and not exists (select from posthaste.attempt a where a.job_id = i.job_id and a.run_lease = i.run_lease)
   ),
@@ -72,11 +76,10 @@ begin
       job_id, run_lease, lease_id, nonce, wait_number, deadline_at, hard_at, started_at, callback_ms, heartbeat_ms, lane_id,
       priority, failures, uncounted)
     select
-      f.job_id, f.run_lease, f.lease_id, f.nonce, f.wait_number,
+      f.job_id, f.run_lease, f.lease_id, f.nonce, 0,
       least(now() + coalesce(f.heartbeat_ms, f.callback_ms) * interval '1 millisecond', f.hard_at), f.hard_at, f.claimed_at,
-      f.callback_ms, f.heartbeat_ms, j.lane_id, j.priority, f.failures, f.uncounted
+      f.callback_ms, f.heartbeat_ms, f.lane_id, f.priority, f.failures, f.uncounted
     from found f
-    join posthaste.job j on j.job_id = f.job_id
     order by f.job_id
     -- A newer run's row replaces an older one's, never the reverse.
     on conflict (job_id) do update

@@ -12,11 +12,11 @@ use crate::{EngineError, held::RunRef, lifecycle::wait::WaitTimes, sweep::millis
 pub struct Heartbeat {
     /// The run that its token names.
     pub run: RunRef,
-    /// The number of the wait that its token names.
+    /// The number of the wait that its token names: 0 in version 1, and asked by nobody, as the run says which wait it is.
     pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
-    /// What the endpoint gives, for a run that nobody has parked yet.
+    /// What the endpoint gives, for a run that nobody has parked yet, and whose job says nothing else.
     pub times: WaitTimes,
 }
 
@@ -78,12 +78,11 @@ async fn execute(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) -> Re
 
 /// Parks those of these runs that a lease holds, and that go on; `false` when there are none. Sorted by job.
 async fn park_first(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) -> Result<bool, EngineError> {
-    let parked: i64 = sqlx::query_scalar("select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7, $8)")
+    let parked: i64 = sqlx::query_scalar("select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7)")
         .bind(heartbeats.iter().map(|beat| beat.run.job_id).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| beat.run.run_lease).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| beat.run.lease.lease_id).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| beat.run.lease.nonce).collect::<Vec<_>>())
-        .bind(heartbeats.iter().map(|beat| beat.wait_number).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| millis(beat.times.callback)).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| beat.times.heartbeat.map(millis)).collect::<Vec<_>>())
         .bind(heartbeats.iter().map(|beat| millis(beat.times.max_run)).collect::<Vec<_>>())

@@ -147,7 +147,7 @@ async fn a_gateway_cannot_take_a_run_that_nobody_holds() {
     assert_denied(&db, "gateway", &denied).await;
     let nobody = NOBODY.replacen("{1}", &format!("{{{job}}}"), 1);
     let idle = [
-        format!("select posthaste.park_held_v1({nobody}, '{{1}}', '{{1000}}', '{{null}}', '{{1000}}')"),
+        format!("select posthaste.park_held_v1({nobody}, '{{1000}}', '{{null}}', '{{1000}}')"),
         format!(
             "select * from posthaste.keep_v1('early', {nobody}, '{{hook}}', '{{null}}', '{{\\x01}}', '{{1}}', '{{null}}', '{{null}}', 32)"
         ),
@@ -166,7 +166,7 @@ async fn a_gateway_with_the_lease_of_one_run_cannot_take_another() {
     let run = format!("'{{{}}}', '{{{}}}'", claimed.lease.lease_id, claimed.lease.nonce);
     let park = |job: i64, run_lease: i64| {
         format!(
-            "select posthaste.park_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{1}}', '{{1000}}', '{{null}}', '{{1000}}')"
+            "select posthaste.park_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{1000}}', '{{null}}', '{{1000}}')"
         )
     };
     let others = [park(other, 1), park(claimed.job_id, 2)];

@@ -51,8 +51,8 @@ const SUSPENDED: &[(&str, &str, &str)] = &[
     ("inbox_due", "bigint, bigint", include_str!("../../src/sql/inbox_due.sql")),
     (
         "park_held",
-        "bigint[], bigint[], bigint[], uuid[], integer[], bigint[], bigint[], bigint[]",
-        "select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7, $8)",
+        "bigint[], bigint[], bigint[], uuid[], bigint[], bigint[], bigint[]",
+        "select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7)",
     ),
     (
         "keep",
@@ -198,7 +198,7 @@ async fn assert_statements_of_suspended_runs_are_small(connection: &mut PgConnec
         ("checkpoint", format!("{runs}, {nonces}, '{{}}', {}, 1000", hundred("\"{}\""))),
         ("waiting_on", format!("{runs}, {nonces}")),
         ("inbox_due", "100, null".to_owned()),
-        ("park_held", format!("{claimed}, {nonces}, {ones}, {ones}, {ones}, {ones}")),
+        ("park_held", format!("{claimed}, {nonces}, {ones}, {ones}, {ones}")),
         (
             "keep",
             format!("'early', {runs}, {nonces}, {ones}, '{{}}', {}, '{{}}', '{{}}', '{{}}', 32", hundred("\\\\x02")),
