@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One run, as a callback's token names it. The lease's nonce must match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunRef {
     /// The claim batch.
     pub lease: Lease,
