@@ -22,6 +22,7 @@ mod races;
 mod range;
 mod rescue;
 mod roles;
+mod session;
 mod suspend;
 mod suspend_races;
 mod time_out;
