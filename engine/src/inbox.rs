@@ -12,7 +12,7 @@ use crate::{
     held::RunRef,
     resume::Signal,
     sweep::seconds,
-    wake::{Answer, look_at},
+    wake::{Answer, Clock, look_at},
 };
 
 /// The most early signals that are kept of one job.
@@ -263,8 +263,8 @@ async fn sweep_due(connection: &mut PgConnection, limit: i64, only: Option<i64>)
     let dropped = rows.len() - jobs.len();
     jobs.sort_unstable();
     jobs.dedup();
-    let looked = look_at(connection, &jobs).await?;
-    let met = looked.iter().filter(|(_, answer)| matches!(answer, Some(Answer::Applied(_)))).count();
+    let looked = look_at(connection, &jobs, Clock::Stopped).await?;
+    let met = looked.answers.iter().filter(|(_, answer)| matches!(answer, Some(Answer::Applied(_)))).count();
     Ok(Swept { rows: rows.len(), met, dropped })
 }
 
