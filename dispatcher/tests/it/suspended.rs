@@ -86,7 +86,10 @@ async fn a_signal_that_came_before_its_wait_wakes_the_function_at_once() {
 async fn a_suspension_that_cannot_be_is_a_failed_attempt() {
     let (db, function, mut connection) = scene(json!({"retry": {"policy": "constant", "base_ms": 600_000}})).await;
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
+    let judged =
+        json!({"name": "a", "for": "callback", "cel": {"filter": "payload.paid ==", "on_fail": "payload.failed"}});
     for (kind, body, code, named) in [
+        ("cel", json!({"wait": judged}), "invalid_suspension", "the filter of the wait a: "),
         ("shape", json!({"wait": {"name": "a", "for": "wind"}}), "invalid_suspension", "wait.for"),
         (
             "stale",
