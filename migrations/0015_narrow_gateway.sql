@@ -95,6 +95,25 @@ begin
   return v_parked;
 end $$;
 
+-- As in migration 12; and a lease is no key to the runs that it does not hold.
+create or replace function posthaste.end_held_v1(
+  bigint[], bigint[], bigint[], uuid[], text[], text[], smallint[], bigint[], integer[], integer[], smallint[], text[], text[], text[],
+  bigint[], bigint[], text[], bigint[], integer[], smallint[], smallint[], smallint[], timestamptz[], text, bigint[], text[], bytea[]
+) returns table (job_id bigint, run_lease bigint, notified bigint, outcome text)
+language plpgsql security definer
+set search_path = pg_catalog, posthaste, pg_temp as $$
+#variable_conflict use_column
+begin
+  if array_position($3, null) is not null or $24 not in ('callback', 'maintenance') or cardinality($25) > 0 or exists (
+    select from unnest($1, $2, $3, $4) as i (job_id, run_lease, lease_id, nonce)
+    join posthaste.lease l on l.lease_id = i.lease_id and l.nonce = i.nonce
+    where l.run_leases[array_position(l.job_ids, i.job_id)] is distinct from i.run_lease) then
+    raise exception using errcode = '42501', message = 'only runs that a lease or a wait holds can be ended so';
+  end if;
+  return query select * from posthaste.finalize_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21, $22, $23, $24, $25, $26, $27);
+end $$;
+
 -- What woken runs waited for becomes what their jobs are told next: engine/src/sql/wake.sql, for runs that a wake has ended.
 create function posthaste.go_on_v1(bigint[], bigint[], smallint[], boolean[]) returns void
 language plpgsql security definer

@@ -172,9 +172,20 @@ async fn a_gateway_with_the_lease_of_one_run_cannot_take_another() {
     let others = [park(other, 1), park(claimed.job_id, 2)];
     assert_allowed(&db, "gateway", &others.each_ref().map(String::as_str)).await;
     assert_eq!(count(&mut owner, "waiting").await, 0);
+    let end = |job: i64, run_lease: i64| {
+        format!(
+            "select * from posthaste.end_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{completed}}', '{{null}}', '{{null}}', '{{null}}',
+               '{{null}}', '{{null}}', '{{1}}', '{{null}}', '{{null}}', '{{null}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+               '{{}}', '{{}}', 'callback', '{{}}', '{{}}', '{{}}')"
+        )
+    };
+    let others = [end(other, 1), end(claimed.job_id, 2)];
+    assert_denied(&db, "gateway", &others.each_ref().map(String::as_str)).await;
     assert_allowed(&db, "gateway", &[&park(claimed.job_id, 1)]).await;
     assert_eq!(count(&mut owner, "parked").await, 1);
     dispatcher.park(&claimed).await;
+    assert_allowed(&db, "gateway", &[&end(claimed.job_id, 1)]).await;
+    assert_eq!(count(&mut owner, "attempt").await, 1);
 }
 
 #[tokio::test]
