@@ -83,6 +83,8 @@ async fn fill(connection: &mut PgConnection) {
         "select posthaste.ensure_ranges();
          insert into posthaste.job (job_id, lane_id, priority, max_attempts, args)
            select g, 1, 2, 25, '{}' from generate_series(1001, 1001000) g;
+         insert into posthaste.job (job_id, lane_id, priority, max_attempts, args)
+           select g, 1, 2, 25, '{}' from generate_series(1002001, 1002100) g;
          insert into posthaste.waiting (job_id, run_lease, lease_id, deadline_at, hard_at, callback_ms, nonce, lane_id,
              wait_number, priority, failures, uncounted, need)
            select g, 1, 1, now() + (g % 10 - 0.5) * interval '1 minute', now() + interval '1 day', 3600000,
@@ -108,7 +110,7 @@ async fn fill(connection: &mut PgConnection) {
            select g, 1, 'completed', 'dispatcher', 1 from generate_series(1001001, 1101000) g;
          insert into posthaste.lease (lease_id, dispatcher_id, nonce, expires_at, job_ids, run_leases, failures, uncounted)
            select 1, 1, '00000000-0000-0000-0000-000000000001', now() + interval '1 minute', array_agg(g), array_agg(1), array_agg(0), array_agg(0)
-           from generate_series(1002001, 1002100) g;
+           from (select generate_series(500001, 500100) union all select generate_series(1002001, 1002100)) as held (g);
          analyze",
     )
     .await;
@@ -177,6 +179,8 @@ async fn with_a_million_parked_runs_every_statement_reads_only_its_own() {
     let ended = ran(&mut connection, &finalize).await;
     assert_small("finalize", &ended, 6000);
     assert_eq!(ended[0]["Actual Rows"].as_f64(), Some(100.0));
+    let ended = finalize.replace("execute finalize", "select * from posthaste.end_held_v1");
+    assert_small("end held", &ran(&mut connection, &ended).await, 6000);
     assert_statements_of_suspended_runs_are_small(&mut connection).await;
 }
 
