@@ -76,9 +76,9 @@ impl Refusal {
     }
 
     /// 409: other steps were stored since, under this number.
-    pub fn late_checkpoint(seq: u32) -> Self {
+    pub fn late_checkpoint(seq: u32, job: JobRef) -> Self {
         let detail = format!("other steps were stored meanwhile: name seq {seq}");
-        Self { seq: Some(seq), ..Self::new(Code::Conflict, detail) }
+        Self { seq: Some(seq), ..Self::conflict(Code::Conflict, detail, job) }
     }
 
     /// Whether the same request may be taken in a moment.

@@ -212,13 +212,13 @@ impl Done {
 }
 
 fn checkpoint_answer(checkpointed: &Checkpointed, job: JobId) -> Result<CallbackAnswer, Refusal> {
+    let job_is = |waits| JobRef { id: job, state: if waits { State::Waiting } else { State::Running } };
     match *checkpointed {
         Checkpointed::Kept { seq, waits, cancel_requested } => {
-            let state = if waits { State::Waiting } else { State::Running };
-            let applied = CallbackAnswer::applied(JobRef { id: job, state });
+            let applied = CallbackAnswer::applied(job_is(waits));
             Ok(applied.with_cancel_requested(cancel_requested).with_seq(seq))
         }
-        Checkpointed::Conflict { seq, .. } => Err(Refusal::late_checkpoint(seq)),
+        Checkpointed::Conflict { seq, waits, .. } => Err(Refusal::late_checkpoint(seq, job_is(waits))),
         Checkpointed::TooLarge => Err(Refusal::faults(vec![FieldError::new(
             "steps",
             "too_large",

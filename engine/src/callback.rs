@@ -120,7 +120,7 @@ pub async fn finish(
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
 }
 
-/// Ends those of the `open` callbacks whose runs are held, at most one for each run. Returns what these are told, and those
+/// Ends those of the `open` callbacks whose runs are held, at most one for each run: a token of a lost claim is another run. Returns what these are told, and those
 /// that are left alone.
 async fn apply(
     connection: &mut PgConnection,
@@ -130,7 +130,7 @@ async fn apply(
     jitter: f64,
 ) -> Result<Vec<(usize, Told)>, EngineError> {
     let mut seen = HashSet::new();
-    let firsts: Vec<usize> = open.iter().copied().filter(|&n| seen.insert(key(callbacks[n].run))).collect();
+    let firsts: Vec<usize> = open.iter().copied().filter(|&n| seen.insert(callbacks[n].run)).collect();
     let runs: Vec<RunRef> = firsts.iter().map(|&n| callbacks[n].run).collect();
     let mut ends = Vec::with_capacity(firsts.len());
     let mut places = HashMap::with_capacity(firsts.len());

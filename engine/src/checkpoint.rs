@@ -42,8 +42,10 @@ pub enum Checkpointed {
     Conflict {
         /// What is stored.
         seq: u32,
-        /// The steps that are, a JSON object.
+        /// The steps that are, a JSON object; none where others were stored each time that this one was tried.
         steps: String,
+        /// The run is parked; else it is running.
+        waits: bool,
     },
     /// Together with those that are stored, its steps are more than [`MAX_STEPS_BYTES`]: nothing of it was stored.
     TooLarge,
@@ -57,7 +59,7 @@ pub async fn checkpoint(
     checkpoints: &[Checkpoint],
 ) -> Result<Vec<Checkpointed>, EngineError> {
     let mut told: Vec<Option<Checkpointed>> = vec![None; checkpoints.len()];
-    for _ in 0..TURNS {
+    for turn in 1..=TURNS {
         let mut open: Vec<usize> = (0..checkpoints.len()).filter(|&n| told[n].is_none()).collect();
         if open.is_empty() {
             break;
@@ -68,20 +70,19 @@ pub async fn checkpoint(
         let mut rows = execute(connection, &batch).await?;
         for n in open {
             told[n] = match rows.remove(&checkpoints[n].run.job_id) {
-                Some(found) => found.judge(&checkpoints[n]),
+                Some(found) => found.judge(&checkpoints[n], turn == TURNS),
                 None => Some(Checkpointed::Over),
             };
         }
     }
-    // Overtaken at every turn: whoever asks again is told what is stored.
-    Ok(told.into_iter().map(|told| told.unwrap_or(Checkpointed::Conflict { seq: 0, steps: "{}".to_owned() })).collect())
+    Ok(told.into_iter().map(|told| told.unwrap_or(Checkpointed::Over)).collect())
 }
 
 async fn execute(
     connection: &mut PgConnection,
     checkpoints: &[&Checkpoint],
 ) -> Result<HashMap<i64, Found>, EngineError> {
-    let rows = sqlx::query(include_str!("sql/checkpoint.sql"))
+    let rows = sqlx::query("select * from posthaste.checkpoint_v1($1, $2, $3, $4, $5, $6, $7)")
         .bind(checkpoints.iter().map(|one| one.run.job_id).collect::<Vec<_>>())
         .bind(checkpoints.iter().map(|one| one.run.run_lease).collect::<Vec<_>>())
         .bind(checkpoints.iter().map(|one| one.run.lease.lease_id).collect::<Vec<_>>())
@@ -116,8 +117,8 @@ impl Found {
         })
     }
 
-    /// `None`: to be tried again.
-    fn judge(self, given: &Checkpoint) -> Option<Checkpointed> {
+    /// `None`: to be tried again, unless this was the last time.
+    fn judge(self, given: &Checkpoint, last_turn: bool) -> Option<Checkpointed> {
         let kept = |seq| Checkpointed::Kept { seq, waits: self.waits, cancel_requested: self.cancel_requested };
         match self.verdict.as_str() {
             "kept" => Some(kept(self.seq.saturating_add(1))),
@@ -128,8 +129,14 @@ impl Found {
                 if last && holds(&steps, given.steps.get()) {
                     return Some(kept(self.seq));
                 }
-                Some(Checkpointed::Conflict { seq: self.seq, steps })
+                Some(Checkpointed::Conflict { seq: self.seq, steps, waits: self.waits })
             }
+            // Whoever was faster each time has stored one more, at least.
+            _ if last_turn => Some(Checkpointed::Conflict {
+                seq: self.seq.saturating_add(1),
+                steps: "{}".to_owned(),
+                waits: self.waits,
+            }),
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 pub const CLAIM_MAX: i64 = 200;
 
 /// Proof that a claim batch is ours: needed to end any of its runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// `dispatcher_id << 32 | counter`, chosen before the claim so that a lost answer can be looked up.
     pub lease_id: i64,

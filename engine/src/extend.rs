@@ -5,13 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-use crate::{
-    EngineError,
-    held::{RunRef, held},
-    lifecycle::wait::WaitTimes,
-    park::{Park, park},
-    sweep::millis,
-};
+use crate::{EngineError, held::RunRef, lifecycle::wait::WaitTimes, sweep::millis};
 
 /// One sign of life.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +37,7 @@ pub async fn extend(
     heartbeats: &[Heartbeat],
 ) -> Result<Vec<Option<Alive>>, EngineError> {
     let mut told = vec![None; heartbeats.len()];
+    let mut parked = true;
     for _ in 0..3 {
         let mut open: Vec<usize> = (0..heartbeats.len()).filter(|&n| told[n].is_none()).collect();
         open.sort_unstable_by_key(|&n| heartbeats[n].run.job_id);
@@ -55,10 +50,12 @@ pub async fn extend(
             told[n] = moved.get(&heartbeats[n].run.job_id).copied();
         }
         open.retain(|&n| told[n].is_none());
-        let missing: Vec<&Heartbeat> = open.iter().map(|&n| &heartbeats[n]).collect();
-        if !park_first(connection, &missing).await? {
+        // Nothing parked: a 202 or a rescue may have been faster, which one more look saw.
+        if open.is_empty() || !parked {
             break;
         }
+        let missing: Vec<&Heartbeat> = open.iter().map(|&n| &heartbeats[n]).collect();
+        parked = park_first(connection, &missing).await?;
     }
     Ok(told)
 }
@@ -79,22 +76,17 @@ async fn execute(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) -> Re
     moved.collect()
 }
 
-/// Parks those of these runs that go on, and were not parked; `false` when there are none.
+/// Parks those of these runs that a lease holds, and that go on; `false` when there are none. Sorted by job.
 async fn park_first(connection: &mut PgConnection, heartbeats: &[&Heartbeat]) -> Result<bool, EngineError> {
-    if heartbeats.is_empty() {
-        return Ok(false);
-    }
-    let runs: Vec<RunRef> = heartbeats.iter().map(|beat| beat.run).collect();
-    let held = held(connection, &runs).await?;
-    let parks: Vec<Park> = heartbeats
-        .iter()
-        .zip(held)
-        .filter_map(|(beat, held)| {
-            let run = held?;
-            let callback = run.callback_timeout.unwrap_or(beat.times.callback);
-            Some(Park { run, times: WaitTimes { callback, ..beat.times } })
-        })
-        .collect();
-    park(connection, &parks, &[]).await?;
-    Ok(!parks.is_empty())
+    let parked: i64 = sqlx::query_scalar("select posthaste.park_held_v1($1, $2, $3, $4, $5, $6, $7)")
+        .bind(heartbeats.iter().map(|beat| beat.run.job_id).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| beat.run.run_lease).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| beat.run.lease.lease_id).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| beat.run.lease.nonce).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| millis(beat.times.callback)).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| beat.times.heartbeat.map(millis)).collect::<Vec<_>>())
+        .bind(heartbeats.iter().map(|beat| millis(beat.times.max_run)).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    Ok(parked > 0)
 }

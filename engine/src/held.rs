@@ -1,7 +1,5 @@
 //! Held: the runs that callbacks name, as the lease or the wait that holds them knows them.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -10,11 +8,11 @@ use crate::{
     claim::{ClaimedRun, Lease},
     finalize::RunEnd,
     floor::Scan,
-    lifecycle::{Spent, Transition, wait},
+    lifecycle::{Spent, Transition},
 };
 
 /// One run, as a callback's token names it. The lease's nonce must match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunRef {
     /// The claim batch.
     pub lease: Lease,
@@ -51,8 +49,6 @@ pub struct HeldRun {
     pub cancel_requested: bool,
     /// The job has expressions of its own that judge callbacks. Only [`held`] looks.
     pub has_cel: bool,
-    /// The job's own time for a callback. Only [`held`] and a claim look.
-    pub callback_timeout: Option<Duration>,
 }
 
 impl HeldRun {
@@ -96,7 +92,6 @@ impl From<&ClaimedRun> for HeldRun {
             waits: false,
             cancel_requested: false,
             has_cel: false,
-            callback_timeout: run.callback_timeout,
         }
     }
 }
@@ -114,8 +109,7 @@ pub async fn held(connection: &mut PgConnection, runs: &[RunRef]) -> Result<Vec<
     for row in &rows {
         let n = usize::try_from(row.try_get::<i64, _>("n")?).unwrap_or(usize::MAX);
         if let Some((run, slot)) = n.checked_sub(1).and_then(|n| runs.get(n).zip(held.get_mut(n))) {
-            let callback_timeout = wait::of_job(row.try_get("callback_timeout_ms")?);
-            *slot = Some(HeldRun { has_cel: row.try_get("has_cel")?, callback_timeout, ..read(row, *run)? });
+            *slot = Some(HeldRun { has_cel: row.try_get("has_cel")?, ..read(row, *run)? });
         }
     }
     Ok(held)
@@ -144,6 +138,5 @@ pub(crate) fn read(row: &PgRow, run: RunRef) -> Result<HeldRun, EngineError> {
         waits: row.try_get("waits")?,
         cancel_requested: row.try_get("cancel_requested")?,
         has_cel: false,
-        callback_timeout: None,
     })
 }

@@ -12,7 +12,7 @@ use crate::{
     held::RunRef,
     resume::Signal,
     sweep::seconds,
-    wake::{Answer, look_at},
+    wake::{Answer, Clock, look_at},
 };
 
 /// The most early signals that are kept of one job.
@@ -161,7 +161,8 @@ async fn execute(
     rows: &[&InboxRow<'_>],
     most: i64,
 ) -> Result<Vec<Option<i64>>, EngineError> {
-    let found = sqlx::query(include_str!("sql/keep.sql"))
+    let query = "select inbox_id from posthaste.keep_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let found = sqlx::query(query)
         .bind(if look == Look::Sweep { "early" } else { "quarantined" })
         .bind(rows.iter().map(|row| row.run.job_id).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.run.run_lease).collect::<Vec<_>>())
@@ -244,8 +245,35 @@ pub(crate) fn quarantine(row: &PgRow) -> Result<Quarantine, EngineError> {
 /// to their runs, should these wait for them: whoever wrote a signal or a wait and then was lost has not looked. Call again
 /// while it looks at `limit` rows.
 pub async fn sweep(connection: &mut PgConnection, limit: i64) -> Result<Swept, EngineError> {
+    match sweep_due(connection, limit, None).await {
+        Err(error) if error.is_divisible() => sweep_one_by_one(connection, limit).await,
+        result => result,
+    }
+}
+
+/// One signal, or its run, is at fault: looks at each of the others by itself.
+async fn sweep_one_by_one(connection: &mut PgConnection, limit: i64) -> Result<Swept, EngineError> {
+    let query = "select inbox_id from posthaste.inbox where look_at <= now() order by look_at limit $1";
+    let due: Vec<i64> = sqlx::query_scalar(query).bind(limit).fetch_all(&mut *connection).await?;
+    let mut all = Swept::default();
+    for inbox_id in due {
+        match sweep_due(connection, 1, Some(inbox_id)).await {
+            Ok(one) => {
+                all.rows += one.rows;
+                all.met += one.met;
+                all.dropped += one.dropped;
+            }
+            Err(error) if error.is_divisible() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Looks at the signals that are due, or at this one of them.
+async fn sweep_due(connection: &mut PgConnection, limit: i64, only: Option<i64>) -> Result<Swept, EngineError> {
     let mut tx = connection.begin().await?;
-    let rows = sqlx::query(include_str!("sql/inbox_due.sql")).bind(limit).fetch_all(&mut *tx).await?;
+    let rows = sqlx::query(include_str!("sql/inbox_due.sql")).bind(limit).bind(only).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     let mut jobs = Vec::new();
     for row in &rows {
@@ -256,8 +284,8 @@ pub async fn sweep(connection: &mut PgConnection, limit: i64) -> Result<Swept, E
     let dropped = rows.len() - jobs.len();
     jobs.sort_unstable();
     jobs.dedup();
-    let looked = look_at(connection, &jobs).await?;
-    let met = looked.iter().filter(|(_, answer)| matches!(answer, Some(Answer::Applied(_)))).count();
+    let looked = look_at(connection, &jobs, Clock::Stopped).await?;
+    let met = looked.answers.iter().filter(|(_, answer)| matches!(answer, Some(Answer::Applied(_)))).count();
     Ok(Swept { rows: rows.len(), met, dropped })
 }
 

@@ -13,6 +13,10 @@ struct Migration {
 
 /// The finalize has one text, which the engine prepares and migration 9 wraps for SQL; those before it are kept.
 const FINALIZE: &str = include_str!("sql/finalize.sql");
+/// Texts that migration 14 wraps: whoever changes one keeps the old one for it, as with those of the finalize.
+const WAKE: &str = include_str!("sql/wake.sql");
+const CHECKPOINT: &str = include_str!("sql/checkpoint.sql");
+const KEEP: &str = include_str!("sql/keep.sql");
 const FINALIZE_V1: &str = include_str!("../../migrations/finalize_v1.sql");
 const FINALIZE_V2: &str = include_str!("../../migrations/finalize_v2.sql");
 
@@ -30,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 11, name: "job_callback", text: include_str!("../../migrations/0011_job_callback.sql") },
     Migration { version: 12, name: "roles", text: include_str!("../../migrations/0012_roles.sql") },
     Migration { version: 13, name: "heard", text: include_str!("../../migrations/0013_heard.sql") },
+    Migration { version: 14, name: "narrow_gateway", text: include_str!("../../migrations/0014_narrow_gateway.sql") },
 ];
 
 /// The newest schema version that this binary knows.
@@ -41,6 +46,9 @@ impl Migration {
             .replace("{{finalize}}", FINALIZE.trim_end())
             .replace("{{finalize_v1}}", FINALIZE_V1.trim_end())
             .replace("{{finalize_v2}}", FINALIZE_V2.trim_end())
+            .replace("{{wake}}", WAKE.trim_end())
+            .replace("{{checkpoint}}", CHECKPOINT.trim_end())
+            .replace("{{keep}}", KEEP.trim_end())
     }
 
     /// FNV-1a of the text; only tells whether an applied file was edited.

@@ -42,7 +42,8 @@ pub async fn park(connection: &mut PgConnection, parks: &[Park], drained: &[i64]
     let mut settled = vec![Parked::Refused; parks.len()];
     for turn in 0..3 {
         let mut open: Vec<usize> = (0..parks.len()).filter(|&n| settled[n] == Parked::Refused).collect();
-        if open.is_empty() {
+        // Leases are deleted though nothing of theirs is left to park.
+        if open.is_empty() && (turn > 0 || drained.is_empty()) {
             break;
         }
         // Sorted: two batches that meet take their rows in one order.

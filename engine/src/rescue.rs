@@ -216,7 +216,6 @@ impl LostRun {
             waits: false,
             cancel_requested: false,
             has_cel: false,
-            callback_timeout: None,
         }
     }
 

@@ -140,7 +140,7 @@ async fn keep(
     jobs.sort_unstable();
     jobs.dedup();
     let mut found: HashMap<(i64, Digest, Option<String>), Signalled> = HashMap::new();
-    for (came, answer) in look_at(connection, &jobs).await? {
+    for (came, answer) in look_at(connection, &jobs, Clock::Stopped).await?.answers {
         if let Some(answer @ Answer::Applied(_)) = answer {
             found.insert((came.job_id, came.digest, came.wait), signalled(answer));
         }

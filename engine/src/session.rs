@@ -118,13 +118,17 @@ impl Session {
     /// The connection, made if there is none.
     pub async fn connect(&mut self) -> Result<&mut PgConnection, EngineError> {
         if self.connection.is_none() {
-            let connecting = PgConnection::connect_with(&self.options);
+            // Kept only once it is durable.
+            let connecting = async {
+                let mut connection = PgConnection::connect_with(&self.options).await?;
+                sqlx::query(DURABLE).execute(&mut connection).await?;
+                Ok::<_, EngineError>(connection)
+            };
             let connection = tokio::time::timeout(CONNECT_DEADLINE, connecting)
                 .await
                 .map_err(|_| EngineError::Unavailable("connecting took more than 5 s".to_owned()))??;
             self.generation += 1;
-            let connection = self.connection.insert(connection);
-            sqlx::query(DURABLE).execute(&mut *connection).await?;
+            self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or_else(|| EngineError::Unavailable("no connection".to_owned()))
     }

@@ -12,7 +12,7 @@ use crate::{
     lifecycle::wait::WaitTimes,
     park::{Park, Parked, park},
     sweep::millis,
-    wake::look_at,
+    wake::{Clock, LOOK_MAX, look_at},
 };
 
 /// One run to suspend.
@@ -81,13 +81,26 @@ pub async fn suspend(
         }
     }
     let told: Vec<Suspended> = told.into_iter().map(|told| told.unwrap_or(Suspended::Refused)).collect();
-    let waits = suspends.iter().zip(&told).filter(|(_, told)| **told == Suspended::Waits);
-    let jobs: Vec<i64> = waits.map(|(suspend, _)| suspend.run.run.job_id).collect();
-    match look_at(connection, &jobs).await {
+    let waits = suspends.iter().zip(&told).filter(|(_, told)| **told == Suspended::Waits).map(|(suspend, _)| suspend);
+    match look_at(connection, &first_look(waits), Clock::At(None)).await {
         // The runs are due at once: the sweep looks at them.
         Err(error) if !error.is_divisible() => Err(error),
         _ => Ok(told),
     }
+}
+
+/// Those that are looked at at once: while they wait for no more than [`LOOK_MAX`] jobs in all. The sweep looks at the others.
+fn first_look<'a>(suspends: impl Iterator<Item = &'a Suspend>) -> Vec<i64> {
+    let mut others = 0;
+    let fits = suspends.filter(|suspend| {
+        let with = others + suspend.others();
+        let fits = with <= LOOK_MAX;
+        if fits {
+            others = with;
+        }
+        fits
+    });
+    fits.map(|suspend| suspend.run.run.job_id).collect()
 }
 
 fn lease_of((suspend, _): (&Suspend, &Option<Suspended>)) -> i64 {
@@ -133,6 +146,15 @@ impl Suspend {
     fn steps(&self) -> Option<Checkpoint> {
         let Suspension { seq, steps, .. } = &self.suspension;
         Some(Checkpoint { run: self.run.run, seq: *seq, steps: steps.clone()? })
+    }
+
+    /// How many jobs it waits for.
+    fn others(&self) -> usize {
+        let jobs = self.suspension.waits.iter().map(|wait| match &wait.event {
+            WaitFor::Jobs { jobs, .. } => jobs.len(),
+            _ => 0,
+        });
+        jobs.sum()
     }
 
     fn timeout(&self, wait: &Wait) -> Option<i64> {

@@ -81,20 +81,23 @@ pub(crate) fn read_run(row: &PgRow) -> Result<HeldRun, EngineError> {
     read(row, RunRef { lease, job_id: row.try_get("job_id")?, run_lease: row.try_get("run_lease")? })
 }
 
-/// Looks at these jobs, in a transaction of its own: at what came early, the time, and other jobs. Returns the signals from
-/// the inbox, with what became of them.
+/// The most jobs that others wait for which one transaction looks at, unless one run alone waits for more: some 0.1 s.
+pub(crate) const LOOK_MAX: usize = 20_000;
+
+/// Looks at these jobs, in a transaction of its own: at what came early and, by the clock, at the time and other jobs.
 pub(crate) async fn look_at(
     connection: &mut PgConnection,
     jobs: &[i64],
-) -> Result<Vec<(Came, Option<Answer>)>, EngineError> {
+    clock: Clock,
+) -> Result<Advanced, EngineError> {
     if jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Advanced::default());
     }
     let mut tx = connection.begin().await?;
     let locked = lock(&mut tx, jobs).await?;
-    let advanced = advance(&mut tx, &locked, Vec::new(), &[], Clock::At(None)).await?;
+    let advanced = advance(&mut tx, &locked, Vec::new(), &[], clock).await?;
     tx.commit().await?;
-    Ok(advanced.answers)
+    Ok(advanced)
 }
 
 /// Whether time and other jobs are looked at, which the sweeps do.
@@ -293,7 +296,7 @@ async fn go_on(tx: &mut PgConnection, woken: &[(i64, &Advancing)]) -> Result<(),
         Verdict::Wake { by, timed_out } => (run.state.waits.get(by).map_or(0, |wait| wait.n), timed_out),
         Verdict::Stay => (0, false),
     };
-    sqlx::query(include_str!("sql/wake.sql"))
+    sqlx::query("select posthaste.go_on_v1($1, $2, $3, $4)")
         .bind(woken.iter().map(|(job, _)| *job).collect::<Vec<_>>())
         .bind(woken.iter().map(|(_, run)| run.run_lease).collect::<Vec<_>>())
         .bind(woken.iter().map(|(_, run)| by(run).0).collect::<Vec<_>>())

@@ -101,7 +101,8 @@ fn fingerprint() -> u64 {
     let files = fs::read_dir(root.join("migrations")).expect("the migrations");
     let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a migration").path()).collect();
     paths.sort();
-    paths.push(root.join("engine/src/sql/finalize.sql"));
+    paths
+        .extend(["finalize", "wake", "checkpoint", "keep"].map(|text| root.join(format!("engine/src/sql/{text}.sql"))));
     let mut hash = DefaultHasher::new();
     for path in paths {
         fs::read(&path).expect("a migration").hash(&mut hash);

@@ -219,6 +219,7 @@ async fn a_token_wakes_a_suspended_function_and_stores_its_steps() {
     assert_eq!((kept.status, kept.word(), &kept.body["seq"]), (200, "applied", &1.into()));
     let late = rig.call(&run, "checkpoint", r#"{"seq": 0, "steps": {"b": 2}}"#).await;
     assert_eq!((late.status, late.word(), &late.body["seq"]), (409, "conflict", &1.into()));
+    assert_eq!(late.body["job"], serde_json::json!({"id": run.job_id.to_string(), "state": "running"}));
 
     rig.suspend(&run, r#"{"waits": [{"name": "a", "for": "callback"}, {"name": "b", "for": "callback"}], "need": 2}"#)
         .await;

@@ -1,6 +1,9 @@
 //! The body of an answer that suspends its function → what it waits for.
 
-use posthaste_engine::lifecycle::{Outcome, RunError};
+use posthaste_engine::{
+    filter,
+    lifecycle::{Outcome, RunError},
+};
 use posthaste_protocol::{
     endpoint::{WEBHOOK_ENV, WEBHOOK_FOLDER},
     excerpt,
@@ -43,8 +46,15 @@ fn suspension(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> Result<Su
     }
     match suspension.waits.iter().find(|wait| is_beyond(wait, context)) {
         Some(wait) => Err(format!("the timer {} is beyond the endpoint's max_run_ms", wait.name)),
-        None => Ok(suspension),
+        None => suspension.waits.iter().find_map(expression_fault).map_or(Ok(suspension), Err),
     }
+}
+
+/// What is wrong with this wait's expressions.
+fn expression_fault(wait: &Wait) -> Option<String> {
+    let WaitFor::Callback { cel: Some(cel), .. } = &wait.event else { return None };
+    let fault = filter::check(cel).err()?.into_iter().next()?;
+    Some(format!("the {} of the wait {}: {}", fault.field, wait.name, fault.message))
 }
 
 /// Whether this is a timer that the run does not live to see.

@@ -88,7 +88,10 @@ async fn a_suspension_that_cannot_be_is_a_failed_attempt() {
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
     let signature = json!({"scheme": "github", "secrets": [{"env": "WEBHOOK_SECRET_A"}, {"file": "/etc/shadow"}]});
     let foreign = json!({"name": "a", "for": "callback", "signature": signature});
+    let judged =
+        json!({"name": "a", "for": "callback", "cel": {"filter": "payload.paid ==", "on_fail": "payload.failed"}});
     for (kind, body, code, named) in [
+        ("cel", json!({"wait": judged}), "invalid_suspension", "the filter of the wait a: "),
         ("shape", json!({"wait": {"name": "a", "for": "wind"}}), "invalid_suspension", "wait.for"),
         ("secret", json!({"wait": foreign}), "invalid_suspension", "a may name no secret but WEBHOOK_SECRET_"),
         (

@@ -15,8 +15,7 @@ select
   w.body_us,
   w.job_id is not null as waits,
   exists (select from posthaste.cancel_request c where c.job_id = i.job_id) as cancel_requested,
-  j.callback ->> 'cel' is not null as has_cel,
-  j.callback ->> 'timeout_ms' as callback_timeout_ms
+  j.callback ->> 'cel' is not null as has_cel
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[]) with ordinality as i (job_id, run_lease, lease_id, nonce, n)
 join posthaste.job j on j.job_id = i.job_id
 left join lateral (

@@ -1,10 +1,11 @@
 -- inbox due: early signals whose turn it is, which others are not looking at. Those of jobs that have ended, or that nobody
 -- knows, are dropped. One that names no wait, of a run whose wait has expressions of its own, is given to the gateways, to be
--- judged for that run. The others are looked at again after a tenth of their age, 1 to 30 s. $1 at most so many.
+-- judged for that run, once: the same one, kept of several runs, is dropped. The others are looked at again after a tenth of
+-- their age, 1 to 30 s. $1 at most so many, $2 only this one (null: all).
 with due as materialized (
   select b.inbox_id, b.job_id, b.received_at, b.wait, b.digest
   from posthaste.inbox b
-  where b.look_at <= now()
+  where b.look_at <= now() and ($2::bigint is null or b.inbox_id = $2)
   order by b.look_at
   limit $1
   for update skip locked
@@ -18,27 +19,35 @@ judged as materialized (
     or not exists (select from posthaste.job j where j.job_id = d.job_id) as dropped
   from due d
 ),
-dropped as (
-  delete from posthaste.inbox b using judged g where b.inbox_id = g.inbox_id and g.dropped
-),
-given as (
-  update posthaste.inbox b
-  set why = 'quarantined', look_at = null, judge_at = now(), run_lease = w.run_lease, lease_id = w.lease_id, nonce = w.nonce
+unjudged as materialized (
+  select
+    g.inbox_id, w.run_lease, w.lease_id, w.nonce,
+    row_number() over (partition by g.job_id, g.digest order by g.inbox_id) > 1 or exists (
+      select from posthaste.inbox o
+      where o.job_id = w.job_id and o.why = 'quarantined' and o.run_lease = w.run_lease and o.digest = g.digest and o.wait is null
+    ) as again
   from judged g
   join posthaste.parked w on w.job_id = g.job_id and w.need is not null
-  where b.inbox_id = g.inbox_id and not g.dropped and g.wait is null
+  where not g.dropped and g.wait is null
     and exists (
       select from posthaste.wait x
       where x.job_id = w.job_id and x.run_lease = w.run_lease and x.cel is not null and x.met_at is null and not x.timed_out)
-    and not exists (
-      select from posthaste.inbox o
-      where o.job_id = w.job_id and o.why = 'quarantined' and o.run_lease = w.run_lease and o.digest = g.digest and o.wait is null)
-  returning b.inbox_id
+),
+dropped as (
+  delete from posthaste.inbox b
+  where b.inbox_id = any (array(
+    select g.inbox_id from judged g where g.dropped union all select u.inbox_id from unjudged u where u.again))
+),
+given as (
+  update posthaste.inbox b
+  set why = 'quarantined', look_at = null, judge_at = now(), run_lease = u.run_lease, lease_id = u.lease_id, nonce = u.nonce
+  from unjudged u
+  where b.inbox_id = u.inbox_id and not u.again
 ),
 later as (
   update posthaste.inbox b
   set look_at = now() + least(greatest((now() - g.received_at) / 10, interval '1 second'), interval '30 seconds')
   from judged g
-  where b.inbox_id = g.inbox_id and not g.dropped and b.inbox_id not in (select v.inbox_id from given v)
+  where b.inbox_id = g.inbox_id and not g.dropped and b.inbox_id not in (select u.inbox_id from unjudged u)
 )
 select g.job_id, g.dropped from judged g

@@ -25,6 +25,16 @@ kept as (
   from (select x.*, row_number() over (partition by x.job_id order by x.n) as nth from input x) i
   join before b on b.job_id = i.job_id
   where b.kept + i.nth <= $12
+    -- A signal is kept for a run that goes on, under its nonce.
+    and ($1 <> 'early'
+      or exists (
+        select from posthaste.parked w
+        where w.job_id = i.job_id and w.run_lease = i.run_lease and w.lease_id = i.lease_id and w.nonce = i.nonce)
+      or exists (
+        select from posthaste.lease l
+        where l.lease_id = i.lease_id and l.nonce = i.nonce
+          and l.run_leases[array_position(l.job_ids, i.job_id)] = i.run_lease
+          and not exists (select from posthaste.attempt a where a.job_id = i.job_id and a.run_lease = i.run_lease)))
   order by i.job_id, i.run_lease, i.digest, i.wait
   on conflict (job_id, why, run_lease, digest, coalesce(wait, '')) do nothing
   returning inbox_id, job_id, run_lease, digest, wait

@@ -33,6 +33,10 @@ select
   case when d.need is null then d.deadline_at >= d.hard_at else d.hard_at <= coalesce($2, now()) end as at_hard_end,
   coalesce((select c.resumes from posthaste.continuation c where c.job_id = d.job_id), 0) as resumes,
   d.need,
-  d.heartbeat_ms is not null as heartbeats
+  d.heartbeat_ms is not null as heartbeats,
+  -- How many jobs it waits for, which a look at it reads.
+  case when d.need is null then 0 else coalesce((
+    select sum(cardinality(x.jobs)) from posthaste.wait x
+    where x.job_id = d.job_id and x.run_lease = d.run_lease and x.met_at is null and not x.timed_out), 0) end::bigint as others
 from due d
 left join posthaste.job j on j.job_id = d.job_id

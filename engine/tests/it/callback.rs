@@ -194,6 +194,21 @@ async fn a_token_of_another_lease_or_of_a_lost_claim_ends_nothing() {
 }
 
 #[tokio::test]
+async fn a_stale_token_in_the_same_batch_keeps_no_good_one_back() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let claimed = dispatcher.claim_one().await;
+    dispatcher.park(&claimed).await;
+    let mut stale = callback(&claimed, Action::Complete, 1);
+    stale.run.lease = Lease { nonce: Uuid::nil(), ..claimed.lease };
+
+    let told = finish(&mut connection, &[stale, callback(&claimed, Action::Complete, 2)], &terms, 0.0).await.unwrap();
+
+    assert_eq!(told[1], Told::Applied { state: State::Completed });
+    assert!(!matches!(told[0], Told::Applied { .. }), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_callback_of_a_job_past_its_retention_is_told_so() {
     let (_db, mut connection, mut dispatcher) = setup().await;
     enqueue(&mut connection, "'k'").await;

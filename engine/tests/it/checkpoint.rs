@@ -6,7 +6,7 @@ use posthaste_engine::{
     lifecycle::Outcome,
 };
 use posthaste_protocol::steps::MAX_STEPS_BYTES;
-use posthaste_tests::sql::{backend, cancel, count, start_blocked, text};
+use posthaste_tests::sql::{backend, cancel, count, run, start_blocked, text};
 use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection};
 
@@ -42,14 +42,14 @@ async fn steps_are_merged_by_name_and_kept_to_the_letter() {
 async fn a_checkpoint_that_knows_too_little_is_told_what_it_missed() {
     let (_db, mut connection, mut dispatcher, claimed) = setup().await;
     let early = store(&mut connection, steps(&claimed, 1, r#"{"a": 1}"#)).await;
-    assert_eq!(early, Checkpointed::Conflict { seq: 0, steps: "{}".to_owned() });
+    assert_eq!(early, Checkpointed::Conflict { seq: 0, steps: "{}".to_owned(), waits: false });
     assert_eq!(count(&mut connection, "continuation").await, 0);
     dispatcher.park(&claimed).await;
     cancel(&mut connection, claimed.job_id, false).await;
     let waits = Checkpointed::Kept { seq: 1, waits: true, cancel_requested: true };
     assert_eq!(store(&mut connection, steps(&claimed, 0, r#"{"a": 1}"#)).await, waits);
     let late = store(&mut connection, steps(&claimed, 0, r#"{"b": 2}"#)).await;
-    assert_eq!(late, Checkpointed::Conflict { seq: 1, steps: r#"{"a":1}"#.to_owned() });
+    assert_eq!(late, Checkpointed::Conflict { seq: 1, steps: r#"{"a":1}"#.to_owned(), waits: true });
     assert_eq!(store(&mut connection, steps(&claimed, 0, r#"{"a": 1}"#)).await, waits, "its answer was lost");
 }
 
@@ -61,6 +61,22 @@ async fn steps_that_grow_past_their_bound_are_refused_whole() {
     let told = store(&mut connection, steps(&claimed, 1, &format!(r#"{{"b": "{long}"}}"#))).await;
     assert_eq!(told, Checkpointed::TooLarge);
     assert_eq!(store(&mut connection, steps(&claimed, 1, r#"{"a": 1}"#)).await, kept(2));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_others_overtake_each_time_is_told_how_far_they_are() {
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    store(&mut connection, steps(&claimed, 0, r#"{"a": 1}"#)).await;
+    // As if others stored whenever it had looked.
+    run(
+        &mut connection,
+        "create function aside() returns trigger language plpgsql as $$ begin return null; end $$;
+         create trigger aside before insert on posthaste.continuation for each row execute function aside()",
+    )
+    .await;
+    let whatever = Checkpoint { seq: None, ..steps(&claimed, 0, r#"{"b": 2}"#) };
+    let told = store(&mut connection, whatever).await;
+    assert_eq!(told, Checkpointed::Conflict { seq: 2, steps: "{}".to_owned(), waits: false });
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use posthaste_engine::{
 use posthaste_protocol::job::State;
 use posthaste_tests::{
     failed,
-    sql::{attempts, cancel, count, run},
+    sql::{attempts, cancel, count, enqueue, run},
 };
 
 use crate::suspend::{ONE, TWO_OF_THREE, after, reference, send, setup, signal, suspend_one};
@@ -89,6 +89,54 @@ async fn the_sweep_drops_signals_of_jobs_that_ended_and_gives_the_others_to_thei
     run(&mut connection, "update posthaste.inbox set look_at = now()").await;
     assert_eq!(inbox::sweep(&mut connection, 10).await.unwrap(), Swept { rows: 1, met: 0, dropped: 1 });
     assert_eq!(count(&mut connection, "inbox").await, 0);
+}
+
+const WITH_CEL: &str = r#"{"wait": {"name": "paid", "for": "callback", "cel": {"filter": "payload.paid"}}}"#;
+
+#[tokio::test]
+async fn a_signal_that_came_early_in_two_runs_is_judged_once_and_holds_up_nobody() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let other = dispatcher.claim_one().await;
+    send(&mut connection, signal(&claimed, None, "1", 1)).await;
+    dispatcher.settle(&[posthaste_tests::FakeDispatcher::end(&claimed, failed("callback"))]).await;
+    let due = after(&mut connection, 100_000.0).await;
+    posthaste_engine::promote::promote(&mut connection, 1, due).await.unwrap();
+    let second = dispatcher.claim_one().await;
+    send(&mut connection, signal(&second, None, "1", 1)).await;
+    suspend_one(&mut connection, &second, WITH_CEL).await;
+    send(&mut connection, signal(&other, None, "2", 2)).await;
+    run(&mut connection, "update posthaste.inbox set look_at = now()").await;
+
+    let swept = inbox::sweep(&mut connection, 10).await.unwrap();
+
+    assert_eq!(swept, Swept { rows: 3, met: 0, dropped: 0 });
+    assert_eq!(
+        count(&mut connection, "inbox where why = 'quarantined' and judge_at <= now() and run_lease = 2").await,
+        1
+    );
+    assert_eq!(count(&mut connection, "inbox where why = 'early' and look_at > now()").await, 1);
+    assert_eq!(count(&mut connection, "inbox").await, 2);
+}
+
+#[tokio::test]
+async fn an_early_signal_that_the_sweep_cannot_move_delays_only_itself() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let other = dispatcher.claim_one().await;
+    for run in [&claimed, &other] {
+        send(&mut connection, signal(run, None, "1", 1)).await;
+    }
+    run(
+        &mut connection,
+        "create function no() returns trigger language plpgsql as $$
+           begin if old.inbox_id = 1 then raise check_violation; end if; return new; end $$;
+         update posthaste.inbox set look_at = now();
+         create trigger no before update on posthaste.inbox for each row execute function no()",
+    )
+    .await;
+    assert_eq!(inbox::sweep(&mut connection, 10).await.unwrap(), Swept { rows: 1, met: 0, dropped: 0 });
+    assert_eq!(count(&mut connection, "inbox where look_at > now() and inbox_id = 2").await, 1);
 }
 
 fn quarantine(claimed: &posthaste_engine::claim::ClaimedRun, digest: u8) -> Quarantine {

@@ -24,6 +24,7 @@ mod races;
 mod range;
 mod rescue;
 mod roles;
+mod session;
 mod standing;
 mod suspend;
 mod suspend_races;

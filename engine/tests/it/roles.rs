@@ -1,8 +1,13 @@
 //! The roles: what each may do is held word by word, and what it must not see it cannot.
 
 use posthaste_engine::{endpoint, lane, migrate, session::Role, source};
-use posthaste_tests::TestDb;
+use posthaste_tests::{
+    TestDb,
+    sql::{count, enqueue},
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::suspend::setup;
 
 const MATRIX: &str = include_str!("privileges.txt");
 
@@ -97,6 +102,90 @@ async fn a_gateway_sees_no_args_no_results_and_no_secrets() {
            '{}', '{}', '{}')",
     ];
     assert_denied(&db, "gateway", &hidden).await;
+}
+
+#[tokio::test]
+async fn a_gateway_cannot_see_what_came_for_a_job_nor_what_it_has_done() {
+    let db = TestDb::new().await;
+    let hidden = [
+        "select payload from posthaste.wait",
+        "select * from posthaste.wait",
+        "select resume_payload from posthaste.continuation",
+        "select steps from posthaste.continuation",
+        "select * from posthaste.continuation",
+        "insert into posthaste.continuation (job_id, steps) values (1, '{}')",
+        "update posthaste.continuation set resumes = 0",
+        "delete from posthaste.wait",
+    ];
+    assert_denied(&db, "gateway", &hidden).await;
+}
+
+/// In place of the lease or the wait of a run: jobs, runs, leases, nonces.
+const NOBODY: &str = "'{1}', '{1}', '{1}', '{00000000-0000-0000-0000-000000000001}'";
+
+#[tokio::test]
+async fn a_gateway_cannot_take_a_run_that_nobody_holds() {
+    let db = TestDb::new().await;
+    let mut owner = db.connect(Role::General).await;
+    let job = enqueue(&mut owner, "'k'").await;
+    let denied = [
+        "insert into posthaste.waiting (job_id, run_lease, lease_id, deadline_at, hard_at, callback_ms, nonce, lane_id, wait_number,
+             priority, failures, uncounted)
+           values (1, 1, 1, now(), now(), 1, '00000000-0000-0000-0000-000000000001', 1, 1, 2, 0, 0)",
+        "update posthaste.waiting set nonce = '00000000-0000-0000-0000-000000000001'",
+        "update posthaste.waiting set job_id = 1",
+        "delete from posthaste.waiting",
+        "update posthaste.lease set expires_at = now()",
+        "insert into posthaste.inbox (job_id, run_lease, lease_id, look_at, nonce, why, via, digest)
+           values (1, 1, 1, now(), '00000000-0000-0000-0000-000000000001', 'early', 'hook', '\\x01')",
+        "update posthaste.inbox set why = 'early', look_at = now()",
+        "update posthaste.inbox set payload = '1'",
+        "update posthaste.inbox set job_id = 1",
+        // Nothing has woken this run: what it waits for is not to be taken away.
+        "select posthaste.go_on_v1('{1}', '{1}', '{1}', '{false}')",
+    ];
+    assert_denied(&db, "gateway", &denied).await;
+    let nobody = NOBODY.replacen("{1}", &format!("{{{job}}}"), 1);
+    let idle = [
+        format!("select posthaste.park_held_v1({nobody}, '{{1000}}', '{{null}}', '{{1000}}')"),
+        format!(
+            "select * from posthaste.keep_v1('early', {nobody}, '{{hook}}', '{{null}}', '{{\\x01}}', '{{1}}', '{{null}}', '{{null}}', 32, false)"
+        ),
+        format!("select * from posthaste.checkpoint_v1({nobody}, '{{null}}', '{{\"{{}}\"}}', 1000)"),
+    ];
+    assert_allowed(&db, "gateway", &idle.each_ref().map(String::as_str)).await;
+    for table in ["waiting", "inbox", "continuation"] {
+        assert_eq!(count(&mut owner, table).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_with_the_lease_of_one_run_cannot_take_another() {
+    let (db, mut owner, mut dispatcher, claimed) = setup().await;
+    let other = enqueue(&mut owner, "'k'").await;
+    let run = format!("'{{{}}}', '{{{}}}'", claimed.lease.lease_id, claimed.lease.nonce);
+    let park = |job: i64, run_lease: i64| {
+        format!(
+            "select posthaste.park_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{1000}}', '{{null}}', '{{1000}}')"
+        )
+    };
+    let others = [park(other, 1), park(claimed.job_id, 2)];
+    assert_allowed(&db, "gateway", &others.each_ref().map(String::as_str)).await;
+    assert_eq!(count(&mut owner, "waiting").await, 0);
+    let end = |job: i64, run_lease: i64| {
+        format!(
+            "select * from posthaste.end_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{completed}}', '{{null}}', '{{null}}', '{{null}}',
+               '{{null}}', '{{null}}', '{{1}}', '{{null}}', '{{null}}', '{{null}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+               '{{}}', '{{}}', 'callback', '{{}}', '{{}}', '{{}}')"
+        )
+    };
+    let others = [end(other, 1), end(claimed.job_id, 2)];
+    assert_denied(&db, "gateway", &others.each_ref().map(String::as_str)).await;
+    assert_allowed(&db, "gateway", &[&park(claimed.job_id, 1)]).await;
+    assert_eq!(count(&mut owner, "parked").await, 1);
+    dispatcher.park(&claimed).await;
+    assert_allowed(&db, "gateway", &[&end(claimed.job_id, 1)]).await;
+    assert_eq!(count(&mut owner, "attempt").await, 1);
 }
 
 #[tokio::test]

@@ -267,6 +267,23 @@ async fn steps_that_are_refused_leave_the_run_as_it_was_and_others_of_the_batch_
 }
 
 #[tokio::test]
+async fn leases_of_others_are_deleted_though_every_suspension_of_the_batch_is_refused() {
+    let (_db, mut connection, mut dispatcher, claimed) = setup().await;
+    enqueue(&mut connection, "'k'").await;
+    let other = dispatcher.claim_one().await;
+    dispatcher.settle(&[FakeDispatcher::end(&other, failed("no"))]).await;
+    let stale = FakeDispatcher::suspended(
+        &claimed,
+        r#"{"wait": {"name": "w", "for": "callback"}, "steps": {"a": 1}, "seq": 7}"#,
+    );
+    let leases = [claimed.lease.lease_id, other.lease.lease_id];
+    let told = suspend(&mut connection, &[stale], &leases).await.unwrap();
+    assert_eq!(told, [Suspended::StepsConflict { seq: 0 }]);
+    let left = number(&mut connection, "select lease_id from posthaste.lease").await;
+    assert_eq!((count(&mut connection, "lease").await, left), (1, claimed.lease.lease_id));
+}
+
+#[tokio::test]
 async fn a_suspended_run_can_be_completed_failed_or_cancelled_as_any_that_waits() {
     use posthaste_engine::callback::{Told, finish};
     use posthaste_protocol::action::Action;

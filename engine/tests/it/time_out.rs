@@ -5,12 +5,13 @@ use posthaste_engine::{
     lifecycle::Outcome,
     park::park,
     session::Role,
+    suspend::suspend,
     sweep,
     time_out::{TimedOut, time_out},
 };
 use posthaste_tests::{
     FakeDispatcher, TestDb,
-    sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, run, state, text},
+    sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, number, run, state, text},
 };
 use sqlx::PgConnection;
 
@@ -140,5 +141,34 @@ async fn force_ends_a_waiting_job_at_once() {
     dispatcher.park(&claimed).await;
     assert_eq!(cancel(&mut connection, id, true).await, "cancelled");
     assert_eq!(count(&mut connection, "waiting").await, 0);
+    assert_each_job_is_in_one_place(&mut connection).await;
+}
+
+#[tokio::test]
+async fn runs_that_wait_for_many_jobs_have_transactions_of_their_own_and_hold_up_no_time_out() {
+    let (_db, mut connection, mut dispatcher) = setup().await;
+    run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 8)").await;
+    let runs = dispatcher.claim_any(8).await;
+    let timed_out = runs.last().unwrap();
+    park(&mut connection, &[FakeDispatcher::accepted(timed_out)], &[]).await.unwrap();
+    let body = r#"{"wait": {"name": "jobs", "for": "jobs", "jobs": ["4711"], "timeout_ms": 86400000}}"#;
+    for one in &runs[..7] {
+        // Of a job that has not ended; only then of so many that nobody knows.
+        let body = body.replace("4711", &timed_out.job_id.to_string());
+        suspend(&mut connection, &[FakeDispatcher::suspended(one, &body)], &[]).await.unwrap();
+    }
+    run(&mut connection, "update posthaste.wait set jobs = array(select generate_series(1000001, 1015000))").await;
+    let late = in_hours(&mut connection, 1.1).await;
+
+    let swept = time_out(&mut connection, 10, late, &policy, 0.0).await.unwrap();
+
+    assert_eq!(swept, TimedOut { runs: 1, woken: 6, rows: 8 });
+    let transactions = "select count(distinct xmin::text) from posthaste.attempt";
+    assert_eq!(number(&mut connection, transactions).await, 6, "the first ends the one and wakes another");
+    let swept = time_out(&mut connection, 10, late, &policy, 0.0).await.unwrap();
+    assert_eq!(swept, TimedOut::default(), "the last is looked at a second later");
+    let later = in_hours(&mut connection, 1.2).await;
+    let swept = time_out(&mut connection, 10, later, &policy, 0.0).await.unwrap();
+    assert_eq!(swept, TimedOut { runs: 0, woken: 1, rows: 1 });
     assert_each_job_is_in_one_place(&mut connection).await;
 }

@@ -8,6 +8,7 @@ use posthaste_engine::{
     park::{Parked, park},
     rescue::{LostPolicy, Rescued, rescue, retry_lost},
     session::Role,
+    sweep::grant_cancels,
     time_out::{TimedOut, time_out},
 };
 use posthaste_protocol::{action::Action, job::State};
@@ -361,6 +362,55 @@ async fn of_many_callers_at_once_exactly_one_is_told_applied() {
     time_out(&mut stage.first, 1000, due, &policy, 0.0).await.unwrap();
     assert_eq!(count(&mut stage.observer, "waiting").await, 0);
     assert_each_job_is_in_one_place(&mut stage.observer).await;
+}
+
+#[tokio::test]
+async fn ends_and_the_sweep_of_cancels_that_meet_on_many_jobs_never_wait_for_each_other() {
+    let mut stage = Stage::waiting().await;
+    enqueue(&mut stage.observer, "'k'").await;
+    let other = stage.dispatcher.claim_one().await;
+    stage.dispatcher.park(&other).await;
+    for job in [stage.claimed.job_id, other.job_id] {
+        cancel(&mut stage.observer, job, false).await;
+    }
+    run(&mut stage.observer, "update posthaste.cancel_request set due_at = now()").await;
+    // The functions complete as their grace ends: both attempts are written, and the first request cannot be deleted yet.
+    let mut holder = stage.db.patient(Role::General).await;
+    run(
+        &mut holder,
+        &format!("begin; select from posthaste.cancel_request where job_id = {} for update", stage.claimed.job_id),
+    )
+    .await;
+    let ends = [&stage.claimed, &*other].map(|claimed| callback(claimed, Action::Complete, 1));
+    let (mut first, mut second) = (stage.first, stage.second);
+    let pid = backend(&mut first).await;
+    let ending =
+        start_blocked(&mut stage.observer, pid, async move { finish(&mut first, &ends, &terms, 0.0).await }).await;
+    let pid = backend(&mut second).await;
+    let sweeping = start_blocked(&mut stage.observer, pid, async move { grant_cancels(&mut second).await }).await;
+
+    run(&mut holder, "rollback").await;
+
+    let applied = Told::Applied { state: State::Completed };
+    assert_eq!(ending.await.unwrap().unwrap(), [applied.clone(), applied]);
+    assert_eq!(sweeping.await.unwrap().unwrap(), 0);
+    assert_eq!(count(&mut stage.observer, "cancel_request").await, 0);
+}
+
+#[tokio::test]
+async fn two_sweeps_of_cancels_at_once_cancel_each_job_once() {
+    let mut stage = Stage::waiting().await;
+    cancel(&mut stage.observer, stage.claimed.job_id, false).await;
+    run(&mut stage.observer, "update posthaste.cancel_request set due_at = now()").await;
+    let mut tx = stage.first.begin().await.unwrap();
+    assert_eq!(grant_cancels(&mut tx).await.unwrap(), 1);
+    let mut second = stage.second;
+    let pid = backend(&mut second).await;
+    let sweeping = start_blocked(&mut stage.observer, pid, async move { grant_cancels(&mut second).await }).await;
+    tx.commit().await.unwrap();
+    assert_eq!(sweeping.await.unwrap().unwrap(), 0);
+    assert_eq!(attempts(&mut stage.observer, stage.claimed.job_id).await, ["1:cancelled"]);
+    assert_eq!(count(&mut stage.observer, "cancel_request").await, 0);
 }
 
 /// One caller's word on one wait. As the product does, a statement that met a lock for too long is issued again.
