@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posthaste_engine::{
+    callback::Told,
     claim::{ClaimedRun, Resumed},
     held::RunRef,
     lifecycle::Outcome,
@@ -114,6 +115,18 @@ async fn a_failed_attempt_is_retried_with_the_same_resume_and_the_next_wake_repl
     dispatcher.finish(&fourth, Outcome::Completed { result: None }).await;
     let ends = ["1:suspended", "2:retried", "3:suspended", "4:completed"];
     assert_eq!(attempts(&mut connection, claimed.job_id).await, ends);
+}
+
+#[tokio::test]
+async fn a_signal_that_was_judged_before_the_wait_was_known_does_not_meet_one_with_expressions() {
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    let judged = r#"{"wait": {"name": "paid", "for": "callback", "cel": {"on_complete": "payload.paid"}}}"#;
+    suspend_one(&mut connection, &claimed, judged).await;
+
+    let unnamed = send(&mut connection, signal(&claimed, None, "{}", 1)).await;
+
+    assert_eq!(unnamed, Signalled::Told(Told::AlreadyFinalized { state: State::Waiting, winner: None }));
+    assert_eq!(send(&mut connection, signal(&claimed, Some("paid"), "{}", 1)).await, APPLIED);
 }
 
 #[tokio::test]
@@ -337,6 +350,6 @@ async fn a_suspended_job_is_shown_as_waiting_and_explained_by_what_it_waits_for(
     let cel = Some(r#"{"filter":"payload.id == 7"}"#.to_owned());
     assert_eq!(found.stage, Stage::Suspended);
     assert_eq!(found.waits, [OpenWait { name: "paid".to_owned(), cel, signature: None }]);
-    send(&mut connection, signal(&claimed, None, "1", 2)).await;
+    send(&mut connection, signal(&claimed, Some("paid"), "1", 2)).await;
     assert_eq!(look_up(&mut connection, &[run]).await.unwrap(), [None]);
 }
