@@ -9,7 +9,9 @@ use posthaste_engine::{
 use posthaste_protocol::{cel::CelSpec, problem::FieldError, tree};
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::{gateway::Gateway, group_commit::QUEUE_WAIT, payload::Payload, refusal::Refusal, webhook::Webhook};
+use crate::{
+    gateway::Gateway, group_commit::QUEUE_WAIT, payload::Payload, refusal::Refusal, terms::AllTerms, webhook::Webhook,
+};
 
 /// What was judged.
 #[derive(Debug)]
@@ -25,12 +27,11 @@ pub struct Judged {
 /// The expressions that decide: those of the source, else of the wait, the job or the endpoint. `Err` says what is wrong with
 /// them.
 pub fn expressions(
-    gateway: &Gateway,
+    terms: &AllTerms,
     webhook: &Webhook,
     run: &WaitingOn,
     wait: Option<&OpenWait>,
 ) -> Result<Option<CelSpec>, String> {
-    let terms = gateway.terms.load();
     if let Some(name) = webhook.came.source() {
         let sender = terms.sender(name).ok_or_else(|| format!("the source {name} is not known here"))?;
         if let Some(spec) = &sender.cel {

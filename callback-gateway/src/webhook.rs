@@ -30,6 +30,7 @@ use crate::{
     judge::{Judged, expressions, judge},
     refusal::Refusal,
     sender,
+    terms::AllTerms,
     work::{Done, Work, run_of},
 };
 
@@ -158,14 +159,14 @@ enum Step {
 pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Taken, Refusal> {
     let mut turn = 1;
     loop {
-        let Done::Found(found) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
+        let Done::Found(found, terms) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
             return Err(Refusal::overloaded());
         };
         let Some(run) = found else {
             let recorded = gateway.commits.commit(Work::Recorded(webhook.run, webhook.digest)).await?;
             return recorded.answer(webhook.job()).map(Taken::Settled);
         };
-        let done = match step(gateway, webhook, run).await? {
+        let done = match step(gateway, webhook, run, &terms).await? {
             Step::Taken(taken) => return Ok(taken),
             Step::Commit(work) => gateway.commits.commit(work).await?,
         };
@@ -176,8 +177,13 @@ pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Take
     }
 }
 
-async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn>) -> Result<Step, Refusal> {
-    if !gateway.terms.load().is_read {
+async fn step(
+    gateway: &Arc<Gateway>,
+    webhook: &Arc<Webhook>,
+    run: Box<WaitingOn>,
+    terms: &AllTerms,
+) -> Result<Step, Refusal> {
+    if !terms.is_read {
         // Without the expressions of endpoints and sources anything would complete.
         return Err(Refusal::database_unavailable());
     }
@@ -195,7 +201,7 @@ async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn
     if let Some(signature) = signature.filter(|_| !webhook.verified) {
         webhook.verify(signature)?;
     }
-    let spec = match expressions(gateway, webhook, &run, wait.as_ref()) {
+    let spec = match expressions(terms, webhook, &run, wait.as_ref()) {
         Ok(spec) => spec,
         Err(why) => return Ok(Step::Taken(Taken::Unjudged(why))),
     };

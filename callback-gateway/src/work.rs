@@ -1,6 +1,6 @@
 //! Work: what a callback asks the engine to do, and what came of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use posthaste_engine::{
     callback::{CallbackEnd, Told},
@@ -25,7 +25,7 @@ use posthaste_protocol::{
 };
 use uuid::Uuid;
 
-use crate::{refusal::Refusal, told};
+use crate::{refusal::Refusal, terms::AllTerms, told};
 
 /// When a function that snoozes without saying how long is asked again.
 const DEFAULT_SNOOZE: Duration = Duration::from_mins(1);
@@ -93,8 +93,8 @@ pub enum Done {
     Signalled(Signalled),
     /// Where the job is.
     Stands(Standing),
-    /// What it waits for; `None`: it does not go on.
-    Found(Option<Box<WaitingOn>>),
+    /// What it waits for, and terms that were read when its endpoint was there; `None`: it does not go on.
+    Found(Option<Box<WaitingOn>>, Arc<AllTerms>),
     /// Under which number it was kept; `None`: too many are.
     Kept(Option<i64>),
 }
@@ -199,7 +199,7 @@ impl Done {
             Self::Checkpointed(checkpointed) => checkpoint_answer(&checkpointed, job),
             Self::Signalled(signalled) => signal_answer(&signalled, job),
             // Nobody who calls back by token asks for these.
-            Self::Found(_) | Self::Stands(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
+            Self::Found(..) | Self::Stands(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
             Self::Kept(Some(_)) => Ok(CallbackAnswer::of(CallbackOutcome::Buffered)),
             Self::Kept(None) => Err(Refusal::rate_limited(TOO_MANY_KEPT)),
             Self::MetadataTooLarge => Err(Refusal::faults(vec![FieldError::new(

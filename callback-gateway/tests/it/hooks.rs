@@ -2,12 +2,10 @@
 
 use posthaste_engine::{
     claim::ClaimedRun,
-    endpoint::{SealedSecret, put},
     inbox, judging,
     suspend::{Suspend, suspend},
 };
 use posthaste_protocol::{
-    endpoint::EndpointSpec,
     suspend::Suspension,
     token::{Claims, TokenKind},
 };
@@ -15,7 +13,7 @@ use posthaste_tests::{FakeDispatcher, HOUR, sql};
 
 use crate::{
     client::{Answer, exchange, post},
-    rig::{Rig, claims, until},
+    rig::{Rig, claims, put_endpoint, until},
     signed,
 };
 
@@ -28,10 +26,7 @@ impl Rig {
 
     /// Writes the endpoint of kind `k`, and waits until the gateway has read it.
     pub async fn endpoint(&mut self, cel: &str) {
-        let spec = format!(r#"{{"url": "https://a.example", "kinds": ["k"], "cel": {cel}}}"#);
-        let spec = EndpointSpec::parse(&spec).unwrap();
-        let text = serde_json::to_string(&spec).unwrap();
-        put(&mut self.connection, "e", &text, &spec.kinds, SealedSecret::KeepOr(b"sealed")).await.unwrap();
+        put_endpoint(&mut self.connection, "e", "k", cel).await;
         self.settle().await;
     }
 
