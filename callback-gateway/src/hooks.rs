@@ -75,7 +75,7 @@ pub async fn source(
     let signed = InboundRequest { headers: &head.headers, body: &body, now_unix: received_unix };
     if sender.signature.verify(&sender.secrets, &signed).is_err() {
         let answer = Err(bad_signature(gateway, peer));
-        if gateway.limits.logs_bad_signature() {
+        if gateway.limits.logs_stranger() {
             note(gateway, &came, None, body.len(), &answer, None, None);
         }
         return answer.map(Heard::Answer);

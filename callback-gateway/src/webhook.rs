@@ -27,7 +27,8 @@ use posthaste_service::clock;
 use crate::{
     came::Came,
     gateway::Gateway,
-    judge::{Judged, expressions, judge},
+    judge::{Judged, Taker, judge, takers},
+    limit::Limits,
     refusal::Refusal,
     sender,
     terms::AllTerms,
@@ -129,11 +130,13 @@ impl Webhook {
         JobId(self.run.job_id)
     }
 
-    /// Verifies the signature that a wait asks for.
-    fn verify(&self, signature: &str) -> Result<(), Refusal> {
-        let signature = InboundSignature::parse(signature).map_err(|_| Refusal::invalid_signature())?;
+    /// Whether it has the signature that a wait asks for. Reads secrets from where they are, which may take its time.
+    pub fn is_signed(&self, signature: &str, limits: &Limits) -> bool {
+        let Ok(signature) = InboundSignature::parse(signature) else { return false };
         let secrets = sender::references(&signature).unwrap_or_else(|error| {
-            tracing::warn!(job.id = self.run.job_id, error, "the secrets of a wait cannot be read here");
+            if limits.logs_stranger() {
+                tracing::warn!(job.id = self.run.job_id, error, "the secrets of a wait cannot be read here");
+            }
             Vec::new()
         });
         let pairs = self
@@ -142,7 +145,7 @@ impl Webhook {
             .map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?)));
         let headers: HeaderMap = pairs.flatten().collect();
         let request = InboundRequest { headers: &headers, body: &self.body, now_unix: self.received_unix };
-        signature.verify(&secrets, &request).map_err(|_| Refusal::invalid_signature())
+        signature.verify(&secrets, &request).is_ok()
     }
 }
 
@@ -195,36 +198,29 @@ async fn step(
         let job = JobRef { id: webhook.job(), state: State::Waiting };
         return Ok(Step::Taken(Taken::Settled(CallbackAnswer::duplicate(job))));
     }
-    // A completion is for the run, whatever this waits for.
-    let wait = run.waits.first().filter(|_| called != Some(Action::Complete)).cloned();
-    let signature = wait.as_ref().and_then(|wait| wait.signature.as_deref());
-    if let Some(signature) = signature.filter(|_| !webhook.verified) {
-        webhook.verify(signature)?;
-    }
-    let spec = match expressions(terms, webhook, &run, wait.as_ref()) {
-        Ok(spec) => spec,
-        Err(why) => return Ok(Step::Taken(Taken::Unjudged(why))),
-    };
-    if called == Some(Action::Resume) && run.stage != Stage::Suspended && spec.is_some() {
+    let takers = takers(terms, webhook, &run);
+    let asks_none = matches!(takers.first(), Some(Taker { spec: Ok(None), .. }));
+    if called == Some(Action::Resume) && run.stage != Stage::Suspended && !asks_none {
         // The engine would give it to the wait as soon as there is one, and ask no expressions.
         return Ok(Step::Taken(Taken::Early));
     }
-    if called.is_some() && spec.is_none() {
+    if called.is_some() && asks_none {
+        let wait = takers.into_iter().next().and_then(|taker| taker.wait);
         let json = String::from_utf8_lossy(&webhook.body).into_owned();
         let json = Some(json).filter(|json| !json.is_empty());
-        return Ok(webhook.means(&run, json, Verdict::Complete { result: None }));
+        return Ok(webhook.means(&run, wait, json, Verdict::Complete { result: None }));
     }
-    let Judged { run, json, verdict } = judge(gateway, webhook, run, spec).await?;
+    let Judged { run, wait, json, verdict } = judge(gateway, webhook, run, takers).await?;
     Ok(match verdict {
-        Ok(verdict) => webhook.means(&run, json, verdict),
+        Ok(verdict) => webhook.means(&run, wait, json, verdict),
         Err(why) => Step::Taken(Taken::Unjudged(why)),
     })
 }
 
 impl Webhook {
-    /// What a verdict asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
+    /// What the verdict of this wait, or of the run, asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
     /// says, or fails.
-    fn means(&self, run: &WaitingOn, json: Option<String>, verdict: Verdict) -> Step {
+    fn means(&self, run: &WaitingOn, wait: Option<String>, json: Option<String>, verdict: Verdict) -> Step {
         let called = self.came.action();
         let end = |outcome, action| {
             let action = called.unwrap_or(action);
@@ -238,8 +234,7 @@ impl Webhook {
                 if called.map_or(run.stage == Stage::Suspended, |action| action == Action::Resume) {
                     // Where no wait has any of its own, a token is good for whichever is the next.
                     let named = called.is_none() || run.waits.iter().any(|wait| wait.cel.is_some());
-                    let wait = run.waits.first().filter(|_| named).map(|wait| wait.name.clone());
-                    Work::Resume(self.signal(wait, result))
+                    Work::Resume(self.signal(wait.filter(|_| named), result))
                 } else {
                     end(Outcome::Completed { result }, Action::Complete)
                 }

@@ -205,6 +205,39 @@ async fn a_wait_that_asks_for_a_signature_takes_nothing_without_it() {
 }
 
 #[tokio::test]
+async fn a_hook_meets_the_first_wait_whose_signature_and_expressions_fit_it() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let signature = format!(r#"{{"scheme": "github", "secrets": [{{"file": "{}"}}]}}"#, signed::secret_file());
+    let waits = format!(
+        r#"{{"waits": [{{"name": "signed", "for": "callback", "signature": {signature}}},
+            {{"name": "paid", "for": "callback", "cel": {{"filter": "payload.type == 'paid'"}}}},
+            {{"name": "refunded", "for": "callback", "signature": {signature},
+              "cel": {{"filter": "payload.type == 'refunded'"}}}}], "need": 3}}"#
+    );
+    rig.suspend(&run, &waits).await;
+    let body = |event: &str| format!(r#"{{"type": "{event}"}}"#);
+    for (event, is_signed, status, word) in [
+        ("other", false, 200, "ignored"),
+        ("refunded", false, 200, "ignored"),
+        ("paid", false, 200, "applied"),
+        ("other", false, 401, "invalid_signature"),
+        ("other", true, 200, "applied"),
+        ("another", true, 200, "ignored"),
+        ("refunded", true, 200, "applied"),
+    ] {
+        let body = body(event);
+        let header = signed::github(if is_signed { body.as_bytes() } else { b"other" });
+        let answer = rig.hook(&run, &[&header], &body).await;
+        assert_eq!((answer.status, answer.word()), (status, word), "{event} {is_signed}");
+    }
+    assert_eq!(rig.state(&run).await, "available");
+    let payload = "select resume_payload::text from posthaste.continuation";
+    let met = r#"{"signed":{"type": "other"},"paid":{"type": "paid"},"refunded":{"type": "refunded"}}"#;
+    assert_eq!(sql::text(&mut rig.connection, payload).await, met);
+}
+
+#[tokio::test]
 async fn a_token_wakes_a_suspended_function_and_stores_its_steps() {
     let mut rig = Rig::start().await;
     let run = rig.claim().await;
