@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::answer::seal;
 
 /// A callback that is answered with a problem.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     // Boxed: a problem is large, and results carry this everywhere.
     problem: Box<Problem>,

@@ -149,10 +149,14 @@ impl Work {
         Some(Self::End(CallbackEnd { run, outcome, action, digest: request.digest, judged }))
     }
 
-    /// What only one callback of a batch may do: this verb to this job. `None`: any number may.
+    /// The sign of life, if it is one.
+    pub const fn beat(&self) -> Option<Beat> {
+        if let Self::Heartbeat(beat) = self { Some(*beat) } else { None }
+    }
+
+    /// What only one callback of a batch may do: this verb to this job. `None`: any number may, or one for all.
     pub const fn alone(&self) -> Option<(&'static str, i64)> {
         match self {
-            Self::Heartbeat(beat) => Some(("heartbeat", beat.run.job_id)),
             Self::Progress(run, _) => Some(("progress", run.job_id)),
             Self::Checkpoint(checkpoint) => Some(("checkpoint", checkpoint.run.job_id)),
             _ => None,
