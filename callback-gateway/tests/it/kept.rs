@@ -66,6 +66,30 @@ async fn an_event_that_comes_again_meets_no_further_wait_of_its_job() {
 }
 
 #[tokio::test]
+async fn an_event_that_failed_a_run_does_not_fail_the_next_one_when_it_comes_again() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job", "cel": {"on_fail": "payload.failed"}"#).await;
+    let run = rig.park().await;
+    let body = format!(r#"{{"job": {}, "failed": true}}"#, run.job_id);
+    let headers = [github(body.as_bytes())];
+    let copies = [rig.send("gh", &headers, &body), rig.send("gh", &headers, &body), rig.send("gh", &headers, &body)];
+    let mut words: Vec<String> =
+        futures_util::future::join_all(copies).await.iter().map(|a| a.word().to_owned()).collect();
+    words.sort();
+    assert_eq!(words, ["applied", "duplicate", "duplicate"]);
+
+    let next = rig.claim_again().await;
+    for stage in ["running", "waiting"] {
+        if stage == "waiting" {
+            rig.dispatcher.park(&next).await;
+        }
+        let again = rig.send("gh", &headers, &body).await;
+        assert_eq!((again.status, again.word(), again.state()), (200, "duplicate", stage));
+    }
+    assert_eq!(sql::attempts(&mut rig.connection, run.job_id).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_event_for_a_job_that_waits_for_something_else_is_kept() {
     let mut rig = Rig::start().await;
     rig.source("gh", "github", r#""correlate": "payload.job""#).await;
