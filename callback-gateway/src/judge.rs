@@ -96,7 +96,8 @@ fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Ta
             Some(payload) => payload,
             None => Payload::read(&webhook.headers, &webhook.body)?,
         };
-        let filter = spec.and_then(|spec| gateway.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults)));
+        let filter =
+            spec.and_then(|spec| gateway.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults)));
         match filter.and_then(|filter| apply(&filter, webhook, &run, &payload)) {
             Ok(Verdict::Ignore) => read = Some(payload),
             verdict => return Ok(Judged { run, wait, json: payload.json, verdict }),

@@ -141,6 +141,19 @@ impl InboundSignature {
         };
         verified.map_err(InvalidSignature::from)
     }
+
+    /// As [`verify`](Self::verify), before the body has come: `Err` where the headers alone say that no body fits them.
+    pub fn verify_head(
+        &self,
+        secrets: &[InboundSecret],
+        headers: &HeaderMap,
+        now_unix: i64,
+    ) -> Result<(), InvalidSignature> {
+        match self.verify(secrets, &InboundRequest { headers, body: &[], now_unix }) {
+            Err(invalid) if invalid.fault() != SignatureFault::NoMatch => Err(invalid),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Scheme {

@@ -161,6 +161,9 @@ async fn the_expressions_of_a_wait_decide_what_a_resume_means() {
     }
     let payload = "select resume_payload::text from posthaste.continuation";
     assert_eq!(sql::text(&mut rig.connection, payload).await, r#"{"a":{"n": 1},"b":3}"#);
+    // The one that woke it is an attempt; the one before is logged alone.
+    let log = "delivery where action = 'resume' and verdict = 'applied'";
+    until("it is logged", async || sql::count(&mut rig.connection, log).await == 1).await;
 }
 
 #[tokio::test]
