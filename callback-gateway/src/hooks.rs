@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{body::Body, extract::Request};
 use http::{HeaderMap, request::Parts};
-use posthaste_engine::held::RunRef;
+use posthaste_engine::{held::RunRef, inbox::Quarantine};
 use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
@@ -25,7 +25,7 @@ use crate::{
     refusal::Refusal,
     sender::Sender,
     verb::OF_WEBHOOKS,
-    webhook::{Taken, Webhook, visible},
+    webhook::{Taken, Verified, Webhook, visible},
     work::{Done, Work, run_of},
 };
 
@@ -114,7 +114,7 @@ async fn of_source(
     let signed = InboundRequest { headers: &headers, body: &body, now_unix: received_unix };
     sender.signature.verify(&sender.secrets, &signed).map_err(bad)?;
     let (run, digest, headers) = (RunRef::whichever(NO_JOB), of_hook(&body), visible(&headers));
-    Ok((Webhook { run, came: came.clone(), digest, headers, body, received_unix, verified: true }, room))
+    Ok((Webhook { run, came: came.clone(), digest, headers, body, received_unix, verified: Verified::All }, room))
 }
 
 /// Logs what was not heard.
@@ -137,8 +137,11 @@ pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook, room: Room) -> Resul
         let (answer, reason, inbox) = match aim(&gateway, &mut webhook).await {
             Ok(Taken::Settled(answer)) => (Ok(answer), None, None),
             Ok(Taken::Unwanted(why)) => (Ok(CallbackAnswer::of(CallbackOutcome::Ignored)), Some(why.to_owned()), None),
-            Ok(Taken::Early) => keep(&gateway, &webhook, "it came before its wait was known".to_owned(), true).await,
-            Ok(Taken::Unjudged(why)) => keep(&gateway, &webhook, why, false).await,
+            Ok(Taken::Early) => {
+                let delivery = webhook.kept("it came before its wait was known".to_owned(), None);
+                keep(&gateway, delivery, true).await
+            }
+            Ok(Taken::Unjudged { why, signed_for }) => keep(&gateway, webhook.kept(why, signed_for), false).await,
             Err(refusal) => (Err(refusal), None, None),
         };
         note(&gateway, &webhook.came, Some(webhook.run), webhook.body.len(), &answer, reason.as_deref(), inbox);
@@ -151,17 +154,16 @@ pub async fn hear(gateway: &Arc<Gateway>, webhook: Webhook, room: Room) -> Resul
 /// Keeps a webhook, to be judged later.
 async fn keep(
     gateway: &Gateway,
-    webhook: &Webhook,
-    why: String,
+    delivery: Quarantine,
     early: bool,
 ) -> (Result<CallbackAnswer, Refusal>, Option<String>, Option<i64>) {
-    let delivery = webhook.kept(why.clone());
+    let (job, why) = (JobId(delivery.run.job_id), delivery.error.clone());
     let kept = gateway.commits.commit(Work::Keep { delivery, early }).await;
     let inbox = if let Ok(Done::Kept(number)) = &kept { *number } else { None };
     let outcome = if early { CallbackOutcome::Buffered } else { CallbackOutcome::Quarantined };
     let answer = match kept {
         Ok(Done::Kept(Some(_))) => Ok(CallbackAnswer::of(outcome)),
-        Ok(done) => done.answer(JobId(webhook.run.job_id)),
+        Ok(done) => done.answer(job),
         Err(refusal) => Err(refusal),
     };
     (answer, Some(why), inbox)

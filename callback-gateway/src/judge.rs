@@ -10,7 +10,12 @@ use posthaste_protocol::{action::Action, cel::CelSpec, problem::FieldError, tree
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
-    gateway::Gateway, group_commit::QUEUE_WAIT, payload::Payload, refusal::Refusal, terms::AllTerms, webhook::Webhook,
+    gateway::Gateway,
+    group_commit::QUEUE_WAIT,
+    payload::Payload,
+    refusal::Refusal,
+    terms::AllTerms,
+    webhook::{Verified, Webhook},
 };
 
 /// What may take a webhook: an open wait, or the run itself.
@@ -18,7 +23,7 @@ use crate::{
 pub struct Taker {
     /// The wait's name; `None`: the run.
     pub wait: Option<String>,
-    /// The signature that it asks for, as [`OpenWait`] has it, if that is not verified yet.
+    /// The signature that it asks for, as [`OpenWait`] has it.
     signature: Option<String>,
     /// The expressions that decide, if there are any; or what is wrong with them.
     pub spec: Result<Option<CelSpec>, String>,
@@ -31,6 +36,8 @@ pub struct Judged {
     pub run: Box<WaitingOn>,
     /// The wait that takes it, where it is for one.
     pub wait: Option<String>,
+    /// The wait, if it asks for a signature.
+    pub signed_for: Option<String>,
     /// What came, as JSON text.
     pub json: Option<String>,
     /// What it means; or why nobody knows, for people.
@@ -41,7 +48,7 @@ pub struct Judged {
 pub fn takers(terms: &AllTerms, webhook: &Webhook, run: &WaitingOn) -> Vec<Taker> {
     let taker = |wait: Option<&OpenWait>| Taker {
         wait: wait.map(|wait| wait.name.clone()),
-        signature: wait.and_then(|wait| wait.signature.clone()).filter(|_| !webhook.verified),
+        signature: wait.and_then(|wait| wait.signature.clone()).filter(|_| webhook.verified != Verified::All),
         spec: expressions(terms, webhook, run, wait),
     };
     // A completion is for the run, whatever this waits for.
@@ -89,7 +96,9 @@ pub async fn judge(
 fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Taker>) -> Result<Judged, Refusal> {
     let mut read: Option<Payload> = None;
     for Taker { wait, signature, spec } in takers {
-        if signature.is_some_and(|signature| !webhook.is_signed(&signature, &gateway.limits)) {
+        let signed_for = wait.clone().filter(|_| signature.is_some());
+        let is_verified = signed_for.as_deref().is_none_or(|wait| webhook.verified.is_for(wait));
+        if !is_verified && !signature.is_some_and(|signature| webhook.is_signed(&signature, &gateway.limits)) {
             continue;
         }
         let payload = match read.take() {
@@ -100,13 +109,13 @@ fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Ta
             spec.and_then(|spec| gateway.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults)));
         match filter.and_then(|filter| apply(&filter, webhook, &run, &payload)) {
             Ok(Verdict::Ignore) => read = Some(payload),
-            verdict => return Ok(Judged { run, wait, json: payload.json, verdict }),
+            verdict => return Ok(Judged { run, wait, signed_for, json: payload.json, verdict }),
         }
     }
     if read.is_none() {
         return Err(Refusal::invalid_signature());
     }
-    Ok(Judged { run, wait: None, json: None, verdict: Ok(Verdict::Ignore) })
+    Ok(Judged { run, wait: None, signed_for: None, json: None, verdict: Ok(Verdict::Ignore) })
 }
 
 fn apply(filter: &Filter, webhook: &Webhook, run: &WaitingOn, payload: &Payload) -> Result<Verdict, String> {

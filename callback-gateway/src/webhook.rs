@@ -18,7 +18,7 @@ use posthaste_protocol::{
     action::Action,
     callback::{Callback, CallbackAnswer, CallbackOutcome, CallbackRequest, Digest, of_hook},
     id::JobId,
-    inbound::{InboundRequest, InboundSignature},
+    inbound::{InboundRequest, InboundSignature, gives_access},
     job::{JobRef, State},
     token::Claims,
 };
@@ -37,8 +37,6 @@ use crate::{
 
 /// How often a webhook is judged for one wait after another that was met meanwhile.
 const TURNS: usize = 3;
-/// Headers that no expression sees and that are not kept: they hold what gives access.
-const HIDDEN: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 
 /// A webhook for a run.
 #[derive(Debug, Clone)]
@@ -55,8 +53,30 @@ pub struct Webhook {
     pub body: Bytes,
     /// When it came, seconds since 1970.
     pub received_unix: i64,
-    /// It needs no signature any more: that of its source was verified, or its own when it came first, or it has a token.
-    pub verified: bool,
+    /// Which signatures it needs no more.
+    pub verified: Verified,
+}
+
+/// Which signatures a webhook needs no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// None was verified.
+    None,
+    /// That of the wait of this name was, when it came first.
+    For(String),
+    /// Any: that of its source was verified, or it has a token.
+    All,
+}
+
+impl Verified {
+    /// Whether the signature of this wait is verified.
+    pub fn is_for(&self, wait: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::For(name) => name == wait,
+            Self::All => true,
+        }
+    }
 }
 
 /// What became of a webhook.
@@ -66,8 +86,13 @@ pub enum Taken {
     Settled(CallbackAnswer),
     /// Nobody knows yet what its run waits for.
     Early,
-    /// Its expressions do not fit it; why, for people.
-    Unjudged(String),
+    /// Its expressions do not fit it.
+    Unjudged {
+        /// Why, for people.
+        why: String,
+        /// The wait whose signature it has, where one asks for that.
+        signed_for: Option<String>,
+    },
     /// Nobody waits for it, and nobody will; why, for people.
     Unwanted(&'static str),
 }
@@ -76,7 +101,7 @@ pub enum Taken {
 pub fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut visible: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
-        let Some(text) = value.to_str().ok().filter(|_| !HIDDEN.contains(&name.as_str())) else { continue };
+        let Some(text) = value.to_str().ok().filter(|_| !gives_access(name.as_str())) else { continue };
         visible
             .entry(name.as_str().to_owned())
             .and_modify(|all| {
@@ -92,7 +117,7 @@ impl Webhook {
     /// A webhook to a capability URL.
     pub fn of_hook(claims: &Claims, headers: &HeaderMap, body: Bytes) -> Self {
         let (headers, digest, received_unix) = (visible(headers), of_hook(&body), clock::unix_now());
-        Self { run: run_of(claims), came: Came::Hook, digest, headers, body, received_unix, verified: false }
+        Self { run: run_of(claims), came: Came::Hook, digest, headers, body, received_unix, verified: Verified::None }
     }
 
     /// A callback by token.
@@ -105,14 +130,14 @@ impl Webhook {
         let body = json.map_or_else(Bytes::new, |json| Box::<str>::from(json).into_string().into());
         let (headers, received_unix) = (visible(headers), clock::unix_now());
         let (run, came, digest) = (run_of(claims), Came::Callback(action), request.digest);
-        Self { run, came, digest, headers, body, received_unix, verified: true }
+        Self { run, came, digest, headers, body, received_unix, verified: Verified::All }
     }
 
-    /// It, to be kept.
-    pub fn kept(&self, error: String) -> Quarantine {
+    /// It, to be kept; `signed_for` is the wait whose signature it has.
+    pub fn kept(&self, error: String, signed_for: Option<String>) -> Quarantine {
         Quarantine {
             run: if self.is_for_job() { RunRef::whichever(self.run.job_id) } else { self.run },
-            wait: None,
+            wait: signed_for,
             via: self.came.to_string(),
             digest: self.digest,
             payload: self.body.to_vec(),
@@ -210,10 +235,10 @@ async fn step(
         let json = Some(json).filter(|json| !json.is_empty());
         return Ok(webhook.means(&run, wait, json, Verdict::Complete { result: None }));
     }
-    let Judged { run, wait, json, verdict } = judge(gateway, webhook, run, takers).await?;
+    let Judged { run, wait, signed_for, json, verdict } = judge(gateway, webhook, run, takers).await?;
     Ok(match verdict {
         Ok(verdict) => webhook.means(&run, wait, json, verdict),
-        Err(why) => Step::Taken(Taken::Unjudged(why)),
+        Err(why) => Step::Taken(Taken::Unjudged { why, signed_for }),
     })
 }
 

@@ -5,7 +5,7 @@ use posthaste_tests::sql;
 
 use crate::{
     rig::{Rig, until},
-    signed::github,
+    signed::{github, secret_file},
 };
 
 /// Of webhooks, in the order in which they were logged.
@@ -166,4 +166,31 @@ async fn a_backlog_is_worked_off_without_a_pause() {
         from posthaste.inbox, generate_series(1, 300) n";
     sql::run(&mut rig.connection, copies).await;
     until("all are judged", async || sql::count(&mut rig.connection, "inbox").await == 0).await;
+}
+
+#[tokio::test]
+async fn a_signature_that_was_verified_is_good_for_its_own_wait_alone() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let secrets = format!(r#""secrets": [{{"file": "{}"}}]"#, secret_file());
+    let waits = format!(
+        r#"{{"waits": [{{"name": "a", "for": "callback", "cel": {{"on_complete": "payload.paid"}},
+              "signature": {{"scheme": "github", {secrets}}}}},
+            {{"name": "b", "for": "callback", "signature": {{"scheme": "stripe", {secrets}}}}}], "need": 2}}"#
+    );
+    rig.suspend(&run, &waits).await;
+    for body in [r#"{"n": 1}"#, r#"{"n": 2}"#] {
+        assert_eq!(rig.hook(&run, &[&github(body.as_bytes())], body).await.word(), "quarantined");
+    }
+    let kept = inbox::list(&mut rig.connection, None, None, 10).await.unwrap();
+    // As if a's secret were another by now, and its expressions judged them.
+    sql::run(&mut rig.connection, "update posthaste.inbox set headers = '{}', payload = '{\"paid\": true}'").await;
+
+    for (one, word) in kept.iter().zip(["applied", "rejected"]) {
+        assert!(judging::ask(&mut rig.connection, one.id).await.unwrap());
+        let log = format!("delivery where inbox_id = {} and verdict = '{word}'", one.id);
+        until(word, async || sql::count(&mut rig.connection, &log).await == 1).await;
+    }
+    let open = "select string_agg(name, ' ') from posthaste.wait where met_at is null";
+    assert_eq!(sql::text(&mut rig.connection, open).await, "b");
 }
