@@ -20,7 +20,7 @@ use posthaste_protocol::{
     excerpt::{ERROR_BYTES, clean},
     id::JobId,
     job::{JobRef, State},
-    problem::FieldError,
+    problem::{Code, FieldError},
     token::Claims,
 };
 use uuid::Uuid;
@@ -29,6 +29,10 @@ use crate::{refusal::Refusal, terms::AllTerms, told};
 
 /// When a function that snoozes without saying how long is asked again.
 const DEFAULT_SNOOZE: Duration = Duration::from_mins(1);
+/// What a signal is told that no open wait of its run takes.
+const NO_WAIT: Told = Told::AlreadyFinalized { state: State::Waiting, winner: None };
+/// The same, for people.
+const NO_WAIT_DETAIL: &str = "the function waits for no callback, or for none that takes this";
 /// Why what came early was not kept.
 const TOO_MANY_KEPT: &str = "as many as may be kept of this job wait already; try again";
 
@@ -185,7 +189,7 @@ impl Done {
 
     /// Whether another signal met the wait that this one was judged for.
     pub const fn is_overtaken(&self) -> bool {
-        matches!(self, Self::Signalled(Signalled::Told(Told::AlreadyFinalized { state: State::Waiting, winner: None })))
+        matches!(self, Self::Signalled(Signalled::Told(NO_WAIT)))
     }
 
     /// What the caller is told of it.
@@ -239,6 +243,7 @@ fn signal_answer(signalled: &Signalled, job: JobId) -> Result<CallbackAnswer, Re
         Signalled::Duplicate { state } => Ok(CallbackAnswer::duplicate(job_is(state))),
         Signalled::Buffered => Ok(CallbackAnswer::of(CallbackOutcome::Buffered)),
         Signalled::TooMany => Err(Refusal::rate_limited(TOO_MANY_KEPT)),
+        Signalled::Told(NO_WAIT) => Err(Refusal::conflict(Code::Conflict, NO_WAIT_DETAIL, job_is(&State::Waiting))),
         Signalled::Told(told) => told::answer(job, told),
     }
 }

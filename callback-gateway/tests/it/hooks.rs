@@ -205,6 +205,17 @@ async fn a_wait_that_asks_for_a_signature_takes_nothing_without_it() {
 }
 
 #[tokio::test]
+async fn whoever_would_wake_a_function_that_waits_for_no_callback_is_told_so() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    rig.suspend(&run, r#"{"wait": {"name": "soon", "for": "timer", "timeout_ms": 60000}}"#).await;
+    let answers = [rig.call(&run, "resume", "{}").await, rig.hook(&run, &[], "{}").await];
+    for answer in answers {
+        assert_eq!((answer.status, answer.word(), answer.state()), (409, "conflict", "waiting"));
+    }
+}
+
+#[tokio::test]
 async fn a_hook_meets_the_first_wait_whose_signature_and_expressions_fit_it() {
     let mut rig = Rig::start().await;
     let run = rig.claim().await;
