@@ -25,6 +25,8 @@ use sqlx::PgConnection;
 
 use crate::sender::Sender;
 
+/// How many of the newest lanes are read again when one is looked for that is new.
+const NEWEST: usize = 256;
 /// How often the configuration is read although nobody announced a change.
 const EVERY: Duration = Duration::from_secs(5);
 /// The default time-outs of the contract, for a lane that no endpoint takes any more: an hour, and seven days.
@@ -67,6 +69,8 @@ impl Terms {
 /// The terms of every lane and endpoint, and every source.
 #[derive(Debug, Default)]
 pub struct AllTerms {
+    /// By number.
+    lanes: Vec<Arc<Lane>>,
     by_lane: HashMap<i32, Arc<Terms>>,
     by_endpoint: HashMap<String, Arc<Terms>>,
     senders: Arc<HashMap<String, Sender>>,
@@ -110,7 +114,7 @@ impl AllTerms {
 
     /// Gives each lane the terms of the endpoint that its jobs name, else of the one that takes their kind, else of the one
     /// that takes every kind; this one may be wrong while there are endpoints whose kinds cannot be read.
-    fn new(lanes: &[Lane], specs: &[(String, EndpointSpec)], unreadable: HashSet<String>) -> Self {
+    fn new(lanes: Vec<Arc<Lane>>, specs: &[(String, EndpointSpec)], unreadable: HashSet<String>) -> Self {
         let by_endpoint: HashMap<String, Arc<Terms>> =
             specs.iter().map(|(name, spec)| (name.clone(), Arc::new(Terms::of(spec)))).collect();
         let kinds = specs.iter().flat_map(|(name, spec)| spec.kinds.iter().map(|kind| (kind.as_str(), name.as_str())));
@@ -131,12 +135,16 @@ impl AllTerms {
             Arc::clone(by_endpoint.get(name).unwrap_or(&unknown))
         };
         let by_lane = lanes.iter().map(|lane| (lane.lane_id, of(lane))).collect();
-        Self { by_lane, by_endpoint, unreadable, is_read: true, ..Self::default() }
+        Self { lanes, by_lane, by_endpoint, unreadable, is_read: true, ..Self::default() }
     }
 
-    /// Reads lanes and endpoints.
-    async fn read(connection: &mut PgConnection) -> Result<Self, EngineError> {
-        let lanes = lane::lanes(connection).await?;
+    /// Reads endpoints, and the lanes beyond these, whose words never change.
+    async fn read(connection: &mut PgConnection, known: &[Arc<Lane>]) -> Result<Self, EngineError> {
+        // The newest are read again: one with a lower number may have been committed after them.
+        let (old, newest) = known.split_at(known.len().saturating_sub(NEWEST));
+        let from = newest.first().map_or(i32::MIN, |lane| lane.lane_id);
+        let new = lane::lanes_from(connection, from).await?.into_iter().map(Arc::new);
+        let lanes = old.iter().map(Arc::clone).chain(new).collect();
         let rows = endpoint::specs(connection).await?;
         let (mut specs, mut unreadable) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (name, spec) in rows {
@@ -145,13 +153,13 @@ impl AllTerms {
                 Err(_) => drop(unreadable.insert(name)),
             }
         }
-        Ok(Self::new(&lanes, &specs, unreadable))
+        Ok(Self::new(lanes, &specs, unreadable))
     }
 }
 
 /// The terms with lanes and endpoints as they are now, for a run whose lane is new since they were read.
 pub async fn renew(connection: &mut PgConnection, terms: &ArcSwap<AllTerms>) -> Result<Arc<AllTerms>, EngineError> {
-    let now = AllTerms::read(connection).await?;
+    let now = AllTerms::read(connection, &terms.load_full().lanes).await?;
     let before = terms.load();
     let renewed = AllTerms { senders: Arc::clone(&before.senders), is_read: before.is_read, ..now };
     let renewed = Arc::new(renewed);
@@ -169,7 +177,7 @@ async fn load(
 ) -> Result<AllTerms, EngineError> {
     // In this order: with a source is read whatever was written before it.
     let (sources, all) = session
-        .call(async |connection| Ok((source::sources(connection).await?, AllTerms::read(connection).await?)))
+        .call(async |connection| Ok((source::sources(connection).await?, AllTerms::read(connection, &[]).await?)))
         .await?;
     let mut senders = HashMap::with_capacity(sources.len());
     for row in sources {
@@ -239,8 +247,9 @@ async fn changed(hints: &mut Option<Hints>) {
 mod tests {
     use super::*;
 
-    fn lane(lane_id: i32, kind: &str, endpoint: Option<&str>) -> Lane {
-        Lane { lane_id, queue: "default".to_owned(), kind: kind.to_owned(), endpoint: endpoint.map(str::to_owned) }
+    fn lane(lane_id: i32, kind: &str, endpoint: Option<&str>) -> Arc<Lane> {
+        let (kind, endpoint) = (kind.to_owned(), endpoint.map(str::to_owned));
+        Arc::new(Lane { lane_id, queue: "default".to_owned(), kind, endpoint })
     }
 
     fn spec(name: &str, kinds: &str, timeout_ms: u64) -> (String, EndpointSpec) {
@@ -251,9 +260,9 @@ mod tests {
     #[test]
     fn a_lane_has_the_terms_of_the_endpoint_that_takes_its_jobs() {
         let lanes =
-            [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
+            vec![lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
         let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("slow", "[]", 2000), spec("rest", r#"["*"]"#, 3000)];
-        let all = AllTerms::new(&lanes, &specs, HashSet::new());
+        let all = AllTerms::new(lanes, &specs, HashSet::new());
         let ms = |lane_id| all.of(Scan { lane_id, priority: 1 }).times.callback.as_millis();
         assert_eq!([1, 2, 3].map(ms), [1000, 3000, 2000]);
         assert_eq!([4, 5].map(ms), [3_600_000; 2], "an endpoint that is gone, a lane that is new");
@@ -263,11 +272,12 @@ mod tests {
 
     #[test]
     fn a_lane_whose_endpoint_may_be_one_that_is_not_known_is_looked_up() {
-        let lanes = [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "x", Some("new")), lane(4, "x", Some("pdf"))];
+        let lanes =
+            || vec![lane(1, "pdf", None), lane(2, "mail", None), lane(3, "x", Some("new")), lane(4, "x", Some("pdf"))];
         let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("rest", r#"["*"]"#, 3000)];
         let asks = |unreadable: &[&str], lane_id| {
             let unreadable = unreadable.iter().map(|name| (*name).to_owned()).collect();
-            AllTerms::new(&lanes, &specs, unreadable).of(Scan { lane_id, priority: 1 }).of_ends().has_cel
+            AllTerms::new(lanes(), &specs, unreadable).of(Scan { lane_id, priority: 1 }).of_ends().has_cel
         };
         assert_eq!([1, 2, 3, 4, 5].map(|lane_id| asks(&[], lane_id)), [false, false, true, false, true]);
         assert_eq!([1, 2, 3, 4, 5].map(|lane_id| asks(&["new"], lane_id)), [false, true, true, false, true]);
