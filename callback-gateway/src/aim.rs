@@ -30,7 +30,7 @@ pub async fn aim(gateway: &Arc<Gateway>, webhook: &mut Arc<Webhook>) -> Result<T
         match correlate(gateway, webhook).await? {
             Ok(Some(job)) => Arc::make_mut(webhook).run = RunRef::whichever(job),
             Ok(None) => return Ok(Taken::Unwanted("it is for no job")),
-            Err(why) => return Ok(Taken::Unjudged(format!("correlate: {why}"))),
+            Err(why) => return Ok(Taken::Unjudged { why: format!("correlate: {why}"), signed_for: None }),
         }
         limited(gateway, JobId(webhook.run.job_id))?;
     }

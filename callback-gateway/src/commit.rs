@@ -1,6 +1,6 @@
 //! Committing a batch: each verb in turn, one statement and one commit for all who want it.
 
-use std::{collections::HashSet, ops::Range};
+use std::ops::Range;
 
 use arc_swap::ArcSwap;
 use posthaste_engine::EngineError;
@@ -9,10 +9,14 @@ use sqlx::PgConnection;
 
 use crate::{
     refusal::Refusal,
+    share::Shares,
     terms::AllTerms,
     verb::{Verb, Verbs},
     work::{Done, Work},
 };
+
+/// Why one is refused that would have to wait behind too many others.
+const TOO_MANY_AT_ONCE: &str = "too many callbacks of this job wait already; try again";
 
 /// What became of one callback.
 pub type Answer = Result<Done, Refusal>;
@@ -30,14 +34,17 @@ pub struct Committed {
 pub async fn commit(connection: &mut PgConnection, batch: &[&Work], terms: &ArcSwap<AllTerms>) -> Committed {
     let mut committed = Committed { answers: batch.iter().map(|_| None).collect(), broken: false };
     let mut verbs = Verbs::default();
-    let mut alone = HashSet::new();
-    for (n, work) in batch.iter().enumerate() {
-        if work.alone().is_none_or(|key| alone.insert(key)) {
-            verbs.add(n, work);
-        }
+    let Shares { now, with, too_many } = Shares::of(batch);
+    for n in now {
+        verbs.add(n, batch[n]);
     }
+    committed.refuse(&too_many, || Refusal::rate_limited(TOO_MANY_AT_ONCE));
     for (places, verb) in verbs.in_turn() {
         committed.divided(connection, places, &verb, terms).await;
+    }
+    for (n, other) in with {
+        let answer = committed.answers[other].clone();
+        committed.answers[n] = answer;
     }
     committed
 }

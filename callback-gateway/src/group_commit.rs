@@ -35,6 +35,8 @@ use crate::{
 const LANES: usize = 2;
 /// The most callbacks in one batch.
 const MAX_BATCH: usize = 500;
+/// What is left over takes no more of the next batch than this.
+const MAX_LEFT_OVER: usize = MAX_BATCH / 2;
 /// A batch of so many waits for no more.
 const BATCH_GOOD: usize = 128;
 /// With so many in the last batch, more are coming.
@@ -52,6 +54,8 @@ pub const QUEUE_WAIT: Duration = Duration::from_secs(1);
 const BATCH_DEADLINE: Duration = Duration::from_secs(10);
 /// A connection that was idle this long is tried before callbacks are trusted to it.
 const IDLE_PING: Duration = Duration::from_secs(1);
+/// How long it may take to answer: callbacks wait for it.
+const PING_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The way in. Clones share the lanes, which end when the last clone is dropped.
 #[derive(Clone)]
@@ -136,7 +140,7 @@ impl Lane {
             } else if let Ok(mut queue) = queue.try_lock()
                 && !queue.is_empty()
             {
-                queue.recv_many(&mut batch, MAX_BATCH - left_over).await;
+                queue.recv_many(&mut batch, MAX_BATCH - left_over.min(MAX_LEFT_OVER)).await;
             }
             // Those that are left over were taken before.
             let mut n = 0;
@@ -168,7 +172,8 @@ impl Lane {
         self.metrics.batch.observe(size);
         if self.used.elapsed() > IDLE_PING {
             // One that broke meanwhile is replaced by the next call.
-            let _broken = self.session.call(async |connection| Ok(connection.ping().await?)).await;
+            let _broken =
+                self.session.call_within(PING_DEADLINE, async |connection| Ok(connection.ping().await?)).await;
         }
         let answers = self.answers(batch).await;
         self.used = Instant::now();

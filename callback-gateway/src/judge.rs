@@ -6,31 +6,66 @@ use posthaste_engine::{
     filter::{Filter, Input, InputRun, Verdict},
     waiting_on::{OpenWait, WaitingOn},
 };
-use posthaste_protocol::{cel::CelSpec, problem::FieldError, tree};
+use posthaste_protocol::{action::Action, cel::CelSpec, problem::FieldError, tree};
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::{gateway::Gateway, group_commit::QUEUE_WAIT, payload::Payload, refusal::Refusal, webhook::Webhook};
+use crate::{
+    gateway::Gateway,
+    group_commit::QUEUE_WAIT,
+    payload::Payload,
+    refusal::Refusal,
+    terms::AllTerms,
+    webhook::{Verified, Webhook},
+};
+
+/// What may take a webhook: an open wait, or the run itself.
+#[derive(Debug)]
+pub struct Taker {
+    /// The wait's name; `None`: the run.
+    pub wait: Option<String>,
+    /// The signature that it asks for, as [`OpenWait`] has it.
+    signature: Option<String>,
+    /// The expressions that decide, if there are any; or what is wrong with them.
+    pub spec: Result<Option<CelSpec>, String>,
+}
 
 /// What was judged.
 #[derive(Debug)]
 pub struct Judged {
     /// The run that it came for.
     pub run: Box<WaitingOn>,
+    /// The wait that takes it, where it is for one.
+    pub wait: Option<String>,
+    /// The wait, if it asks for a signature.
+    pub signed_for: Option<String>,
     /// What came, as JSON text.
     pub json: Option<String>,
     /// What it means; or why nobody knows, for people.
     pub verdict: Result<Verdict, String>,
 }
 
+/// What may take this, in the order in which it is asked: at least one.
+pub fn takers(terms: &AllTerms, webhook: &Webhook, run: &WaitingOn) -> Vec<Taker> {
+    let taker = |wait: Option<&OpenWait>| Taker {
+        wait: wait.map(|wait| wait.name.clone()),
+        signature: wait.and_then(|wait| wait.signature.clone()).filter(|_| webhook.verified != Verified::All),
+        spec: expressions(terms, webhook, run, wait),
+    };
+    // A completion is for the run, whatever this waits for.
+    if run.waits.is_empty() || webhook.came.action() == Some(Action::Complete) {
+        return vec![taker(None)];
+    }
+    run.waits.iter().map(|wait| taker(Some(wait))).collect()
+}
+
 /// The expressions that decide: those of the source, else of the wait, the job or the endpoint. `Err` says what is wrong with
 /// them.
-pub fn expressions(
-    gateway: &Gateway,
+fn expressions(
+    terms: &AllTerms,
     webhook: &Webhook,
     run: &WaitingOn,
     wait: Option<&OpenWait>,
 ) -> Result<Option<CelSpec>, String> {
-    let terms = gateway.terms.load();
     if let Some(name) = webhook.came.source() {
         let sender = terms.sender(name).ok_or_else(|| format!("the source {name} is not known here"))?;
         if let Some(spec) = &sender.cel {
@@ -46,21 +81,41 @@ pub fn expressions(
     Ok(run.endpoint.as_deref().and_then(|name| terms.of_endpoint(name)?.cel.clone()))
 }
 
-/// Judges what came for this run. Where there are no expressions, anything completes.
+/// Judges what came for this run: the first that does not ignore it takes it, of those whose signature it has. Where there are
+/// no expressions, anything completes.
 pub async fn judge(
     gateway: &Arc<Gateway>,
     webhook: &Arc<Webhook>,
     run: Box<WaitingOn>,
-    spec: Option<CelSpec>,
+    takers: Vec<Taker>,
 ) -> Result<Judged, Refusal> {
     let (owned, webhook) = (Arc::clone(gateway), Arc::clone(webhook));
-    aside(&gateway.judges, move || {
-        let payload = Payload::read(&webhook.headers, &webhook.body)?;
-        let verdict = owned.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults));
-        let verdict = verdict.and_then(|filter| apply(&filter, &webhook, &run, &payload));
-        Ok(Judged { run, json: payload.json, verdict })
-    })
-    .await?
+    aside(&gateway.judges, move || ask(&owned, &webhook, run, takers)).await?
+}
+
+fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Taker>) -> Result<Judged, Refusal> {
+    let mut read: Option<Payload> = None;
+    for Taker { wait, signature, spec } in takers {
+        let signed_for = wait.clone().filter(|_| signature.is_some());
+        let is_verified = signed_for.as_deref().is_none_or(|wait| webhook.verified.is_for(wait));
+        if !is_verified && !signature.is_some_and(|signature| webhook.is_signed(&signature, &gateway.limits)) {
+            continue;
+        }
+        let payload = match read.take() {
+            Some(payload) => payload,
+            None => Payload::read(&webhook.headers, &webhook.body)?,
+        };
+        let filter =
+            spec.and_then(|spec| gateway.filters.get(&spec.unwrap_or_default()).map_err(|faults| said(&faults)));
+        match filter.and_then(|filter| apply(&filter, webhook, &run, &payload)) {
+            Ok(Verdict::Ignore) => read = Some(payload),
+            verdict => return Ok(Judged { run, wait, signed_for, json: payload.json, verdict }),
+        }
+    }
+    if read.is_none() {
+        return Err(Refusal::invalid_signature());
+    }
+    Ok(Judged { run, wait: None, signed_for: None, json: None, verdict: Ok(Verdict::Ignore) })
 }
 
 fn apply(filter: &Filter, webhook: &Webhook, run: &WaitingOn, payload: &Payload) -> Result<Verdict, String> {

@@ -20,7 +20,7 @@ use crate::{
     hooks::headers_of,
     note::{note, word},
     refusal::Refusal,
-    webhook::{Taken, Webhook},
+    webhook::{Taken, Verified, Webhook},
 };
 
 /// How often it is looked whether one is due.
@@ -55,8 +55,8 @@ pub async fn run(gateway: Arc<Gateway>, mut session: Session, shutdown: Shutdown
 enum Fate {
     /// It stays: its next turn comes.
     Stays,
-    /// It stays in quarantine, for this reason.
-    Quarantined(String),
+    /// It stays in quarantine, for this reason, with the signature of this wait.
+    Quarantined(String, Option<String>),
     /// It stays, for whichever run its job has: in quarantine, for this reason, or until its next turn.
     ForJob(Option<&'static str>),
     /// It is forgotten, and this is logged.
@@ -75,8 +75,9 @@ async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<usiz
         let fate = fate(aim(gateway, &mut webhook).await, &webhook.came, is_for_job);
         let (answer, reason) = match fate {
             Fate::Stays => continue,
-            Fate::Quarantined(why) => {
-                session.call(async |connection| judging::failed(connection, inbox_id, &why).await).await?;
+            Fate::Quarantined(why, signed_for) => {
+                let signed_for = signed_for.as_deref();
+                session.call(async |connection| judging::failed(connection, inbox_id, &why, signed_for).await).await?;
                 (Ok(CallbackAnswer::of(CallbackOutcome::Quarantined)), why)
             }
             Fate::ForJob(why) => {
@@ -98,7 +99,7 @@ async fn judge_due(gateway: &Arc<Gateway>, session: &mut Session) -> Result<usiz
 fn fate(taken: Result<Taken, Refusal>, came: &Came, is_for_job: bool) -> Fate {
     match taken {
         Ok(Taken::Early) => Fate::Stays,
-        Ok(Taken::Unjudged(why)) => Fate::Quarantined(why),
+        Ok(Taken::Unjudged { why, signed_for }) => Fate::Quarantined(why, signed_for),
         Ok(Taken::Settled(answer)) => Fate::Settled(Ok(answer), "it was kept, and judged later".to_owned()),
         Ok(Taken::Unwanted(why)) => Fate::Settled(
             Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
@@ -124,11 +125,16 @@ fn refused(refusal: Refusal) -> Fate {
 fn webhook(due: Due) -> Webhook {
     let Due { received_unix, verified, kept, .. } = due;
     let came: Came = kept.via.parse().unwrap_or(Came::Hook);
+    let signatures = match kept.wait {
+        // The signature of a source, or the token, was verified at the door.
+        _ if came != Came::Hook => Verified::All,
+        Some(wait) if verified => Verified::For(wait),
+        _ => Verified::None,
+    };
     Webhook {
         run: kept.run,
         headers: headers_of(kept.headers.as_deref()),
-        // The signature of a source, or the token, was verified at the door.
-        verified: verified || came != Came::Hook,
+        verified: signatures,
         came,
         digest: kept.digest,
         body: kept.payload.into(),

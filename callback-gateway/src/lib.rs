@@ -29,6 +29,7 @@ mod router;
 mod sender;
 mod serve;
 mod settings;
+mod share;
 mod terms;
 mod told;
 mod verb;

@@ -21,8 +21,8 @@ const BAD_TOKENS: (u32, u32) = (20, 100);
 /// Callbacks of one job: a second, and at once.
 const CALLBACKS: (u32, u32) = (50, 500);
 
-/// Bad signatures of sources that are logged, a minute: strangers must not push out what else the log has.
-const LOGGED_BAD_SIGNATURES: u32 = 10;
+/// What is logged of strangers, a minute: they must not push out what else the logs have.
+const LOGGED_STRANGERS: u32 = 10;
 /// How long a peer that was refused is remembered.
 const REMEMBERED_MS: u64 = 1000;
 
@@ -36,7 +36,7 @@ pub struct Limits {
 impl Limits {
     /// Nothing used up.
     pub fn new() -> Self {
-        let logged = Quota::per_minute(NonZeroU32::new(LOGGED_BAD_SIGNATURES).unwrap_or(NonZeroU32::MIN));
+        let logged = Quota::per_minute(NonZeroU32::new(LOGGED_STRANGERS).unwrap_or(NonZeroU32::MIN));
         Self {
             bad_tokens: Buckets::new(BAD_TOKENS),
             callbacks: Buckets::new(CALLBACKS),
@@ -56,8 +56,8 @@ impl Limits {
         self.bad_tokens.has_refused(peer.map(|peer| network(peer.ip())))
     }
 
-    /// Counts a bad signature of a source. False: the log has enough of them.
-    pub fn logs_bad_signature(&self) -> bool {
+    /// Counts what a stranger caused. False: the logs have enough of that.
+    pub fn logs_stranger(&self) -> bool {
         self.logged.check().is_ok()
     }
 

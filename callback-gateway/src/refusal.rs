@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::answer::seal;
 
 /// A callback that is answered with a problem.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     // Boxed: a problem is large, and results carry this everywhere.
     problem: Box<Problem>,
@@ -88,12 +88,12 @@ impl Refusal {
 
     /// The run that it was for goes on, and waits for nothing that takes it.
     pub fn is_untaken(&self) -> bool {
-        self.code() == Code::AlreadyFinalized && self.problem.job.is_some_and(|job| job.state == State::Waiting)
+        self.code() == Code::Conflict && self.problem.job.is_some_and(|job| job.state == State::Waiting)
     }
 
     /// The run that it was for is over.
     pub fn is_of_over_run(&self) -> bool {
-        matches!(self.code(), Code::AlreadyFinalized | Code::LeaseSuperseded) && !self.is_untaken()
+        matches!(self.code(), Code::AlreadyFinalized | Code::LeaseSuperseded)
     }
 
     /// It names a job that has not ended.

@@ -25,6 +25,8 @@ use sqlx::PgConnection;
 
 use crate::sender::Sender;
 
+/// How many of the newest lanes are read again when one is looked for that is new.
+const NEWEST: usize = 256;
 /// How often the configuration is read although nobody announced a change.
 const EVERY: Duration = Duration::from_secs(5);
 /// The default time-outs of the contract, for a lane that no endpoint takes any more: an hour, and seven days.
@@ -40,11 +42,14 @@ pub struct Terms {
     pub times: WaitTimes,
     /// What webhooks to its runs mean, and some callbacks.
     pub cel: Option<CelSpec>,
+    /// Another endpoint may take these jobs, one that is new or that this version cannot read: what it is, and what expressions
+    /// it has, is to be looked up for each run.
+    pub is_guess: bool,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { retry: RetryPolicy::default(), times: DEFAULT_TIMES, cel: None }
+        Self { retry: RetryPolicy::default(), times: DEFAULT_TIMES, cel: None, is_guess: true }
     }
 }
 
@@ -52,18 +57,20 @@ impl Terms {
     fn of(spec: &EndpointSpec) -> Self {
         let callback = Duration::from_millis(spec.callback_timeout_ms);
         let times = WaitTimes::of(Accepted::default(), callback, Duration::from_millis(spec.max_run_ms));
-        Self { retry: RetryPolicy::from(&spec.retry), times, cel: spec.cel.clone() }
+        Self { retry: RetryPolicy::from(&spec.retry), times, cel: spec.cel.clone(), is_guess: false }
     }
 
     /// What the ends of its runs need.
     pub fn of_ends(&self) -> EndTerms {
-        EndTerms { retry: self.retry.clone(), has_cel: self.cel.is_some() }
+        EndTerms { retry: self.retry.clone(), has_cel: self.is_guess || self.cel.is_some() }
     }
 }
 
 /// The terms of every lane and endpoint, and every source.
 #[derive(Debug, Default)]
 pub struct AllTerms {
+    /// By number.
+    lanes: Vec<Arc<Lane>>,
     by_lane: HashMap<i32, Arc<Terms>>,
     by_endpoint: HashMap<String, Arc<Terms>>,
     senders: Arc<HashMap<String, Sender>>,
@@ -90,6 +97,11 @@ impl AllTerms {
         self.by_endpoint.get(name).map(Arc::as_ref)
     }
 
+    /// The endpoint of this name was there when they were read.
+    pub fn knows_endpoint(&self, name: &str) -> bool {
+        self.by_endpoint.contains_key(name) || self.is_unreadable(name)
+    }
+
     /// The endpoint of this name is there, and what was written of it cannot be read here.
     pub fn is_unreadable(&self, name: &str) -> bool {
         self.unreadable.contains(name)
@@ -101,23 +113,38 @@ impl AllTerms {
     }
 
     /// Gives each lane the terms of the endpoint that its jobs name, else of the one that takes their kind, else of the one
-    /// that takes every kind.
-    fn new(lanes: &[Lane], specs: &[(String, EndpointSpec)]) -> Self {
+    /// that takes every kind; this one may be wrong while there are endpoints whose kinds cannot be read.
+    fn new(lanes: Vec<Arc<Lane>>, specs: &[(String, EndpointSpec)], unreadable: HashSet<String>) -> Self {
         let by_endpoint: HashMap<String, Arc<Terms>> =
             specs.iter().map(|(name, spec)| (name.clone(), Arc::new(Terms::of(spec)))).collect();
         let kinds = specs.iter().flat_map(|(name, spec)| spec.kinds.iter().map(|kind| (kind.as_str(), name.as_str())));
         let by_kind: HashMap<&str, &str> = kinds.collect();
+        let of_any = by_kind.get("*").and_then(|name| by_endpoint.get(*name)).map(|terms| {
+            if unreadable.is_empty() {
+                Arc::clone(terms)
+            } else {
+                Arc::new(Terms { is_guess: true, ..Terms::clone(terms) })
+            }
+        });
+        let unknown = Arc::new(Terms::default());
         let of = |lane: &Lane| {
-            let by_its_kind = || by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied();
-            by_endpoint.get(lane.endpoint.as_deref().or_else(by_its_kind)?).map(Arc::clone)
+            let of_any = || of_any.clone().unwrap_or_else(|| Arc::clone(&unknown));
+            let Some(name) = lane.endpoint.as_deref().or_else(|| by_kind.get(lane.kind.as_str()).copied()) else {
+                return of_any();
+            };
+            Arc::clone(by_endpoint.get(name).unwrap_or(&unknown))
         };
-        let by_lane = lanes.iter().map(|lane| (lane.lane_id, of(lane).unwrap_or_default())).collect();
-        Self { by_lane, by_endpoint, is_read: true, ..Self::default() }
+        let by_lane = lanes.iter().map(|lane| (lane.lane_id, of(lane))).collect();
+        Self { lanes, by_lane, by_endpoint, unreadable, is_read: true, ..Self::default() }
     }
 
-    /// Reads lanes and endpoints.
-    async fn read(connection: &mut PgConnection) -> Result<Self, EngineError> {
-        let lanes = lane::lanes(connection).await?;
+    /// Reads endpoints, and the lanes beyond these, whose words never change.
+    async fn read(connection: &mut PgConnection, known: &[Arc<Lane>]) -> Result<Self, EngineError> {
+        // The newest are read again: one with a lower number may have been committed after them.
+        let (old, newest) = known.split_at(known.len().saturating_sub(NEWEST));
+        let from = newest.first().map_or(i32::MIN, |lane| lane.lane_id);
+        let new = lane::lanes_from(connection, from).await?.into_iter().map(Arc::new);
+        let lanes = old.iter().map(Arc::clone).chain(new).collect();
         let rows = endpoint::specs(connection).await?;
         let (mut specs, mut unreadable) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (name, spec) in rows {
@@ -126,13 +153,13 @@ impl AllTerms {
                 Err(_) => drop(unreadable.insert(name)),
             }
         }
-        Ok(Self { unreadable, ..Self::new(&lanes, &specs) })
+        Ok(Self::new(lanes, &specs, unreadable))
     }
 }
 
 /// The terms with lanes and endpoints as they are now, for a run whose lane is new since they were read.
 pub async fn renew(connection: &mut PgConnection, terms: &ArcSwap<AllTerms>) -> Result<Arc<AllTerms>, EngineError> {
-    let now = AllTerms::read(connection).await?;
+    let now = AllTerms::read(connection, &terms.load_full().lanes).await?;
     let before = terms.load();
     let renewed = AllTerms { senders: Arc::clone(&before.senders), is_read: before.is_read, ..now };
     let renewed = Arc::new(renewed);
@@ -148,8 +175,9 @@ async fn load(
     keys: Option<&SealKeys>,
     warned: &mut HashMap<String, String>,
 ) -> Result<AllTerms, EngineError> {
-    let (all, sources) = session
-        .call(async |connection| Ok((AllTerms::read(connection).await?, source::sources(connection).await?)))
+    // In this order: with a source is read whatever was written before it.
+    let (sources, all) = session
+        .call(async |connection| Ok((source::sources(connection).await?, AllTerms::read(connection, &[]).await?)))
         .await?;
     let mut senders = HashMap::with_capacity(sources.len());
     for row in sources {
@@ -219,8 +247,9 @@ async fn changed(hints: &mut Option<Hints>) {
 mod tests {
     use super::*;
 
-    fn lane(lane_id: i32, kind: &str, endpoint: Option<&str>) -> Lane {
-        Lane { lane_id, queue: "default".to_owned(), kind: kind.to_owned(), endpoint: endpoint.map(str::to_owned) }
+    fn lane(lane_id: i32, kind: &str, endpoint: Option<&str>) -> Arc<Lane> {
+        let (kind, endpoint) = (kind.to_owned(), endpoint.map(str::to_owned));
+        Arc::new(Lane { lane_id, queue: "default".to_owned(), kind, endpoint })
     }
 
     fn spec(name: &str, kinds: &str, timeout_ms: u64) -> (String, EndpointSpec) {
@@ -231,13 +260,26 @@ mod tests {
     #[test]
     fn a_lane_has_the_terms_of_the_endpoint_that_takes_its_jobs() {
         let lanes =
-            [lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
+            vec![lane(1, "pdf", None), lane(2, "mail", None), lane(3, "pdf", Some("slow")), lane(4, "x", Some("gone"))];
         let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("slow", "[]", 2000), spec("rest", r#"["*"]"#, 3000)];
-        let all = AllTerms::new(&lanes, &specs);
+        let all = AllTerms::new(lanes, &specs, HashSet::new());
         let ms = |lane_id| all.of(Scan { lane_id, priority: 1 }).times.callback.as_millis();
         assert_eq!([1, 2, 3].map(ms), [1000, 3000, 2000]);
         assert_eq!([4, 5].map(ms), [3_600_000; 2], "an endpoint that is gone, a lane that is new");
         let known = [4, 5].map(|lane_id| all.known(Scan { lane_id, priority: 1 }).is_some());
         assert_eq!(known, [true, false], "only the new one is read for");
+    }
+
+    #[test]
+    fn a_lane_whose_endpoint_may_be_one_that_is_not_known_is_looked_up() {
+        let lanes =
+            || vec![lane(1, "pdf", None), lane(2, "mail", None), lane(3, "x", Some("new")), lane(4, "x", Some("pdf"))];
+        let specs = [spec("pdf", r#"["pdf"]"#, 1000), spec("rest", r#"["*"]"#, 3000)];
+        let asks = |unreadable: &[&str], lane_id| {
+            let unreadable = unreadable.iter().map(|name| (*name).to_owned()).collect();
+            AllTerms::new(lanes(), &specs, unreadable).of(Scan { lane_id, priority: 1 }).of_ends().has_cel
+        };
+        assert_eq!([1, 2, 3, 4, 5].map(|lane_id| asks(&[], lane_id)), [false, false, true, false, true]);
+        assert_eq!([1, 2, 3, 4, 5].map(|lane_id| asks(&["new"], lane_id)), [false, true, true, false, true]);
     }
 }

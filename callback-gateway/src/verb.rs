@@ -1,6 +1,6 @@
 //! Verbs: the callbacks of a batch that want the same of the engine, and how it is done for all of them at once.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use arc_swap::ArcSwap;
 use posthaste_engine::{
@@ -114,10 +114,7 @@ impl Verb {
             Self::Report(reports) => progress(connection, &reports[part]).await,
             Self::Checkpoint(checkpoints) => steps(connection, &checkpoints[part]).await,
             Self::Find(jobs) => Ok(standing(connection, &jobs[part]).await?.into_iter().map(Done::Stands).collect()),
-            Self::LookUp(runs) => {
-                let found = waiting_on::look_up(connection, &runs[part]).await?;
-                Ok(found.into_iter().map(|run| Done::Found(run.map(Box::new))).collect())
-            }
+            Self::LookUp(runs) => look_ups(connection, &runs[part], terms).await,
             Self::Resume(signals) => {
                 Ok(resume(connection, &signals[part]).await?.into_iter().map(Done::Signalled).collect())
             }
@@ -134,6 +131,21 @@ impl Verb {
             }
         }
     }
+}
+
+async fn look_ups(
+    connection: &mut PgConnection,
+    runs: &[RunRef],
+    terms: &ArcSwap<AllTerms>,
+) -> Result<Vec<Done>, EngineError> {
+    let found = waiting_on::look_up(connection, runs).await?;
+    let mut terms_now = terms.load_full();
+    // Of an endpoint that is new since they were read nobody knows the expressions.
+    let is_new = |name: &str| !terms_now.knows_endpoint(name);
+    if found.iter().flatten().filter_map(|run| run.endpoint.as_deref()).any(is_new) {
+        terms_now = renew(connection, terms).await?;
+    }
+    Ok(found.into_iter().map(|run| Done::Found(run.map(Box::new), Arc::clone(&terms_now))).collect())
 }
 
 async fn ends(
@@ -168,9 +180,9 @@ async fn heartbeats(
     if held.iter().flatten().any(|held| terms_now.known(held.scan).is_none()) {
         terms_now = renew(connection, terms).await?;
     }
-    let beats = beats.iter().zip(held).map(|(&Beat { run, wait_number, extend }, held)| {
+    let beats = beats.iter().zip(held).map(|(&Beat { run, extend }, held)| {
         let times = held.map_or(DEFAULT_TIMES, |held| terms_now.of(held.scan).times);
-        Heartbeat { run, wait_number, extend, times }
+        Heartbeat { run, extend, times }
     });
     let beats: Vec<Heartbeat> = beats.collect();
     let alive = extend(connection, &beats).await?;

@@ -18,7 +18,7 @@ use posthaste_protocol::{
     action::Action,
     callback::{Callback, CallbackAnswer, CallbackOutcome, CallbackRequest, Digest, of_hook},
     id::JobId,
-    inbound::{InboundRequest, InboundSignature},
+    inbound::{InboundRequest, InboundSignature, gives_access},
     job::{JobRef, State},
     token::Claims,
 };
@@ -27,16 +27,16 @@ use posthaste_service::clock;
 use crate::{
     came::Came,
     gateway::Gateway,
-    judge::{Judged, expressions, judge},
+    judge::{Judged, Taker, judge, takers},
+    limit::Limits,
     refusal::Refusal,
     sender,
+    terms::AllTerms,
     work::{Done, Work, run_of},
 };
 
 /// How often a webhook is judged for one wait after another that was met meanwhile.
 const TURNS: usize = 3;
-/// Headers that no expression sees and that are not kept: they hold what gives access.
-const HIDDEN: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 
 /// A webhook for a run.
 #[derive(Debug, Clone)]
@@ -53,8 +53,30 @@ pub struct Webhook {
     pub body: Bytes,
     /// When it came, seconds since 1970.
     pub received_unix: i64,
-    /// It needs no signature any more: that of its source was verified, or its own when it came first, or it has a token.
-    pub verified: bool,
+    /// Which signatures it needs no more.
+    pub verified: Verified,
+}
+
+/// Which signatures a webhook needs no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// None was verified.
+    None,
+    /// That of the wait of this name was, when it came first.
+    For(String),
+    /// Any: that of its source was verified, or it has a token.
+    All,
+}
+
+impl Verified {
+    /// Whether the signature of this wait is verified.
+    pub fn is_for(&self, wait: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::For(name) => name == wait,
+            Self::All => true,
+        }
+    }
 }
 
 /// What became of a webhook.
@@ -64,8 +86,13 @@ pub enum Taken {
     Settled(CallbackAnswer),
     /// Nobody knows yet what its run waits for.
     Early,
-    /// Its expressions do not fit it; why, for people.
-    Unjudged(String),
+    /// Its expressions do not fit it.
+    Unjudged {
+        /// Why, for people.
+        why: String,
+        /// The wait whose signature it has, where one asks for that.
+        signed_for: Option<String>,
+    },
     /// Nobody waits for it, and nobody will; why, for people.
     Unwanted(&'static str),
 }
@@ -74,7 +101,7 @@ pub enum Taken {
 pub fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut visible: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
-        let Some(text) = value.to_str().ok().filter(|_| !HIDDEN.contains(&name.as_str())) else { continue };
+        let Some(text) = value.to_str().ok().filter(|_| !gives_access(name.as_str())) else { continue };
         visible
             .entry(name.as_str().to_owned())
             .and_modify(|all| {
@@ -90,7 +117,7 @@ impl Webhook {
     /// A webhook to a capability URL.
     pub fn of_hook(claims: &Claims, headers: &HeaderMap, body: Bytes) -> Self {
         let (headers, digest, received_unix) = (visible(headers), of_hook(&body), clock::unix_now());
-        Self { run: run_of(claims), came: Came::Hook, digest, headers, body, received_unix, verified: false }
+        Self { run: run_of(claims), came: Came::Hook, digest, headers, body, received_unix, verified: Verified::None }
     }
 
     /// A callback by token.
@@ -103,14 +130,14 @@ impl Webhook {
         let body = json.map_or_else(Bytes::new, |json| Box::<str>::from(json).into_string().into());
         let (headers, received_unix) = (visible(headers), clock::unix_now());
         let (run, came, digest) = (run_of(claims), Came::Callback(action), request.digest);
-        Self { run, came, digest, headers, body, received_unix, verified: true }
+        Self { run, came, digest, headers, body, received_unix, verified: Verified::All }
     }
 
-    /// It, to be kept.
-    pub fn kept(&self, error: String) -> Quarantine {
+    /// It, to be kept; `signed_for` is the wait whose signature it has.
+    pub fn kept(&self, error: String, signed_for: Option<String>) -> Quarantine {
         Quarantine {
             run: if self.is_for_job() { RunRef::whichever(self.run.job_id) } else { self.run },
-            wait: None,
+            wait: signed_for,
             via: self.came.to_string(),
             digest: self.digest,
             payload: self.body.to_vec(),
@@ -128,11 +155,13 @@ impl Webhook {
         JobId(self.run.job_id)
     }
 
-    /// Verifies the signature that a wait asks for.
-    fn verify(&self, signature: &str) -> Result<(), Refusal> {
-        let signature = InboundSignature::parse(signature).map_err(|_| Refusal::invalid_signature())?;
+    /// Whether it has the signature that a wait asks for. Reads secrets from where they are, which may take its time.
+    pub fn is_signed(&self, signature: &str, limits: &Limits) -> bool {
+        let Ok(signature) = InboundSignature::parse(signature) else { return false };
         let secrets = sender::references(&signature).unwrap_or_else(|error| {
-            tracing::warn!(job.id = self.run.job_id, error, "the secrets of a wait cannot be read here");
+            if limits.logs_stranger() {
+                tracing::warn!(job.id = self.run.job_id, error, "the secrets of a wait cannot be read here");
+            }
             Vec::new()
         });
         let pairs = self
@@ -141,7 +170,7 @@ impl Webhook {
             .map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?)));
         let headers: HeaderMap = pairs.flatten().collect();
         let request = InboundRequest { headers: &headers, body: &self.body, now_unix: self.received_unix };
-        signature.verify(&secrets, &request).map_err(|_| Refusal::invalid_signature())
+        signature.verify(&secrets, &request).is_ok()
     }
 }
 
@@ -158,14 +187,14 @@ enum Step {
 pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Taken, Refusal> {
     let mut turn = 1;
     loop {
-        let Done::Found(found) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
+        let Done::Found(found, terms) = gateway.commits.commit(Work::LookUp(webhook.run)).await? else {
             return Err(Refusal::overloaded());
         };
         let Some(run) = found else {
             let recorded = gateway.commits.commit(Work::Recorded(webhook.run, webhook.digest)).await?;
             return recorded.answer(webhook.job()).map(Taken::Settled);
         };
-        let done = match step(gateway, webhook, run).await? {
+        let done = match step(gateway, webhook, run, &terms).await? {
             Step::Taken(taken) => return Ok(taken),
             Step::Commit(work) => gateway.commits.commit(work).await?,
         };
@@ -176,8 +205,13 @@ pub async fn take(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Take
     }
 }
 
-async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn>) -> Result<Step, Refusal> {
-    if !gateway.terms.load().is_read {
+async fn step(
+    gateway: &Arc<Gateway>,
+    webhook: &Arc<Webhook>,
+    run: Box<WaitingOn>,
+    terms: &AllTerms,
+) -> Result<Step, Refusal> {
+    if !terms.is_read {
         // Without the expressions of endpoints and sources anything would complete.
         return Err(Refusal::database_unavailable());
     }
@@ -189,36 +223,29 @@ async fn step(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>, run: Box<WaitingOn
         let job = JobRef { id: webhook.job(), state: State::Waiting };
         return Ok(Step::Taken(Taken::Settled(CallbackAnswer::duplicate(job))));
     }
-    // A completion is for the run, whatever this waits for.
-    let wait = run.waits.first().filter(|_| called != Some(Action::Complete)).cloned();
-    let signature = wait.as_ref().and_then(|wait| wait.signature.as_deref());
-    if let Some(signature) = signature.filter(|_| !webhook.verified) {
-        webhook.verify(signature)?;
-    }
-    let spec = match expressions(gateway, webhook, &run, wait.as_ref()) {
-        Ok(spec) => spec,
-        Err(why) => return Ok(Step::Taken(Taken::Unjudged(why))),
-    };
-    if called == Some(Action::Resume) && run.stage != Stage::Suspended && spec.is_some() {
+    let takers = takers(terms, webhook, &run);
+    let asks_none = matches!(takers.first(), Some(Taker { spec: Ok(None), .. }));
+    if called == Some(Action::Resume) && run.stage != Stage::Suspended && !asks_none {
         // The engine would give it to the wait as soon as there is one, and ask no expressions.
         return Ok(Step::Taken(Taken::Early));
     }
-    if called.is_some() && spec.is_none() {
+    if called.is_some() && asks_none {
+        let wait = takers.into_iter().next().and_then(|taker| taker.wait);
         let json = String::from_utf8_lossy(&webhook.body).into_owned();
         let json = Some(json).filter(|json| !json.is_empty());
-        return Ok(webhook.means(&run, json, Verdict::Complete { result: None }));
+        return Ok(webhook.means(&run, wait, json, Verdict::Complete { result: None }));
     }
-    let Judged { run, json, verdict } = judge(gateway, webhook, run, spec).await?;
+    let Judged { run, wait, signed_for, json, verdict } = judge(gateway, webhook, run, takers).await?;
     Ok(match verdict {
-        Ok(verdict) => webhook.means(&run, json, verdict),
-        Err(why) => Step::Taken(Taken::Unjudged(why)),
+        Ok(verdict) => webhook.means(&run, wait, json, verdict),
+        Err(why) => Step::Taken(Taken::Unjudged { why, signed_for }),
     })
 }
 
 impl Webhook {
-    /// What a verdict asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
+    /// What the verdict of this wait, or of the run, asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
     /// says, or fails.
-    fn means(&self, run: &WaitingOn, json: Option<String>, verdict: Verdict) -> Step {
+    fn means(&self, run: &WaitingOn, wait: Option<String>, json: Option<String>, verdict: Verdict) -> Step {
         let called = self.came.action();
         let end = |outcome, action| {
             let action = called.unwrap_or(action);
@@ -232,8 +259,7 @@ impl Webhook {
                 if called.map_or(run.stage == Stage::Suspended, |action| action == Action::Resume) {
                     // Where no wait has any of its own, a token is good for whichever is the next.
                     let named = called.is_none() || run.waits.iter().any(|wait| wait.cel.is_some());
-                    let wait = run.waits.first().filter(|_| named).map(|wait| wait.name.clone());
-                    Work::Resume(self.signal(wait, result))
+                    Work::Resume(self.signal(wait.filter(|_| named), result))
                 } else {
                     end(Outcome::Completed { result }, Action::Complete)
                 }

@@ -1,6 +1,6 @@
 //! Work: what a callback asks the engine to do, and what came of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use posthaste_engine::{
     callback::{CallbackEnd, Told},
@@ -20,15 +20,19 @@ use posthaste_protocol::{
     excerpt::{ERROR_BYTES, clean},
     id::JobId,
     job::{JobRef, State},
-    problem::FieldError,
+    problem::{Code, FieldError},
     token::Claims,
 };
 use uuid::Uuid;
 
-use crate::{refusal::Refusal, told};
+use crate::{refusal::Refusal, terms::AllTerms, told};
 
 /// When a function that snoozes without saying how long is asked again.
 const DEFAULT_SNOOZE: Duration = Duration::from_mins(1);
+/// What a signal is told that no open wait of its run takes.
+const NO_WAIT: Told = Told::AlreadyFinalized { state: State::Waiting, winner: None };
+/// The same, for people.
+const NO_WAIT_DETAIL: &str = "the function waits for no callback, or for none that takes this";
 /// Why what came early was not kept.
 const TOO_MANY_KEPT: &str = "as many as may be kept of this job wait already; try again";
 
@@ -65,8 +69,6 @@ pub enum Work {
 pub struct Beat {
     /// Of which run.
     pub run: RunRef,
-    /// The number of the wait that the token names.
-    pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
 }
@@ -93,8 +95,8 @@ pub enum Done {
     Signalled(Signalled),
     /// Where the job is.
     Stands(Standing),
-    /// What it waits for; `None`: it does not go on.
-    Found(Option<Box<WaitingOn>>),
+    /// What it waits for, and terms that were read when its endpoint was there; `None`: it does not go on.
+    Found(Option<Box<WaitingOn>>, Arc<AllTerms>),
     /// Under which number it was kept; `None`: too many are.
     Kept(Option<i64>),
 }
@@ -136,7 +138,7 @@ impl Work {
             },
             Callback::Heartbeat { extend_ms } => {
                 let extend = extend_ms.map(Duration::from_millis);
-                return Some(Self::Heartbeat(Beat { run, wait_number: claims.wait, extend }));
+                return Some(Self::Heartbeat(Beat { run, extend }));
             }
             Callback::Progress(progress) => return Some(Self::Progress(run, progress)),
             Callback::Checkpoint { seq, steps } => {
@@ -149,10 +151,14 @@ impl Work {
         Some(Self::End(CallbackEnd { run, outcome, action, digest: request.digest, judged }))
     }
 
-    /// What only one callback of a batch may do: this verb to this job. `None`: any number may.
+    /// The sign of life, if it is one.
+    pub const fn beat(&self) -> Option<Beat> {
+        if let Self::Heartbeat(beat) = self { Some(*beat) } else { None }
+    }
+
+    /// What only one callback of a batch may do: this verb to this job. `None`: any number may, or one for all.
     pub const fn alone(&self) -> Option<(&'static str, i64)> {
         match self {
-            Self::Heartbeat(beat) => Some(("heartbeat", beat.run.job_id)),
             Self::Progress(run, _) => Some(("progress", run.job_id)),
             Self::Checkpoint(checkpoint) => Some(("checkpoint", checkpoint.run.job_id)),
             _ => None,
@@ -181,7 +187,7 @@ impl Done {
 
     /// Whether another signal met the wait that this one was judged for.
     pub const fn is_overtaken(&self) -> bool {
-        matches!(self, Self::Signalled(Signalled::Told(Told::AlreadyFinalized { state: State::Waiting, winner: None })))
+        matches!(self, Self::Signalled(Signalled::Told(NO_WAIT)))
     }
 
     /// What the caller is told of it.
@@ -199,7 +205,7 @@ impl Done {
             Self::Checkpointed(checkpointed) => checkpoint_answer(&checkpointed, job),
             Self::Signalled(signalled) => signal_answer(&signalled, job),
             // Nobody who calls back by token asks for these.
-            Self::Found(_) | Self::Stands(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
+            Self::Found(..) | Self::Stands(_) => Ok(CallbackAnswer::of(CallbackOutcome::Ignored)),
             Self::Kept(Some(_)) => Ok(CallbackAnswer::of(CallbackOutcome::Buffered)),
             Self::Kept(None) => Err(Refusal::rate_limited(TOO_MANY_KEPT)),
             Self::MetadataTooLarge => Err(Refusal::faults(vec![FieldError::new(
@@ -235,6 +241,7 @@ fn signal_answer(signalled: &Signalled, job: JobId) -> Result<CallbackAnswer, Re
         Signalled::Duplicate { state } => Ok(CallbackAnswer::duplicate(job_is(state))),
         Signalled::Buffered => Ok(CallbackAnswer::of(CallbackOutcome::Buffered)),
         Signalled::TooMany => Err(Refusal::rate_limited(TOO_MANY_KEPT)),
+        Signalled::Told(NO_WAIT) => Err(Refusal::conflict(Code::Conflict, NO_WAIT_DETAIL, job_is(&State::Waiting))),
         Signalled::Told(told) => told::answer(job, told),
     }
 }

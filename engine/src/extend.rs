@@ -12,8 +12,6 @@ use crate::{EngineError, held::RunRef, lifecycle::wait::WaitTimes, sweep::millis
 pub struct Heartbeat {
     /// The run that its token names.
     pub run: RunRef,
-    /// The number of the wait that its token names: 0 in version 1, and asked by nobody, as the run says which wait it is.
-    pub wait_number: i32,
     /// The deadline becomes so much from now; `None`: the same time-out again.
     pub extend: Option<Duration>,
     /// What the endpoint gives, for a run that nobody has parked yet, and whose job says nothing else.

@@ -15,7 +15,7 @@ pub struct Due {
     pub inbox_id: i64,
     /// When it came, seconds since 1970.
     pub received_unix: i64,
-    /// Its signature was verified when it came.
+    /// Its signature was verified when it came: that of its source, or of the wait that it is kept for.
     pub verified: bool,
     /// What it was.
     pub kept: Quarantine,
@@ -45,13 +45,15 @@ pub async fn due(connection: &mut PgConnection, limit: i64) -> Result<Vec<Due>, 
     rows.iter().map(read).collect()
 }
 
-/// Leaves a delivery in quarantine, saying what is wrong with it now.
-pub async fn failed(connection: &mut PgConnection, inbox_id: i64, error: &str) -> Result<(), EngineError> {
-    sqlx::query("update posthaste.inbox set judge_at = null, verified = true, error = $2 where inbox_id = $1")
-        .bind(inbox_id)
-        .bind(error)
-        .execute(connection)
-        .await?;
+/// Leaves a delivery in quarantine, saying what is wrong with it now; `signed_for` is the wait whose signature it has.
+pub async fn failed(
+    connection: &mut PgConnection,
+    inbox_id: i64,
+    error: &str,
+    signed_for: Option<&str>,
+) -> Result<(), EngineError> {
+    let failed = sqlx::query(include_str!("sql/failed.sql")).bind(inbox_id).bind(error).bind(signed_for);
+    failed.execute(connection).await?;
     Ok(())
 }
 

@@ -19,9 +19,13 @@ pub struct Lane {
 
 /// All lanes, by number.
 pub async fn lanes(connection: &mut PgConnection) -> Result<Vec<Lane>, EngineError> {
-    let rows = sqlx::query("select lane_id, queue, kind, endpoint from posthaste.lane order by lane_id")
-        .fetch_all(connection)
-        .await?;
+    lanes_from(connection, i32::MIN).await
+}
+
+/// The lanes from this number on, by number.
+pub async fn lanes_from(connection: &mut PgConnection, from: i32) -> Result<Vec<Lane>, EngineError> {
+    let lanes = "select lane_id, queue, kind, endpoint from posthaste.lane where lane_id >= $1 order by lane_id";
+    let rows = sqlx::query(lanes).bind(from).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(Lane {

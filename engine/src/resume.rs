@@ -24,8 +24,8 @@ const TURNS: usize = 3;
 pub struct Signal {
     /// The run that its token names.
     pub run: RunRef,
-    /// The wait that it is for; `None`: the first open callback wait, in the order given. Whoever takes webhooks has judged
-    /// them for this wait, by its expressions and its signature: here nobody does.
+    /// The wait that it is for; `None`: the first open callback wait, in the order given, unless one that is open has
+    /// expressions. Whoever takes webhooks has judged them for this wait, by its expressions and its signature: here nobody does.
     pub wait: Option<String>,
     /// JSON text, at most 1 MiB; `None` for null.
     pub payload: Option<String>,

@@ -225,6 +225,7 @@ fn read_wait(row: &PgRow) -> Result<Wait, EngineError> {
         fate,
         passed: row.try_get("passed")?,
         enough: row.try_get("enough")?,
+        has_cel: row.try_get("has_cel")?,
         digest: digest.and_then(|digest| digest.try_into().ok()),
     })
 }

@@ -2,12 +2,10 @@
 
 use posthaste_engine::{
     claim::ClaimedRun,
-    endpoint::{SealedSecret, put},
     inbox, judging,
     suspend::{Suspend, suspend},
 };
 use posthaste_protocol::{
-    endpoint::EndpointSpec,
     suspend::Suspension,
     token::{Claims, TokenKind},
 };
@@ -15,7 +13,7 @@ use posthaste_tests::{FakeDispatcher, HOUR, sql};
 
 use crate::{
     client::{Answer, exchange, post},
-    rig::{Rig, claims, until},
+    rig::{Rig, claims, put_endpoint, until},
     signed,
 };
 
@@ -28,10 +26,7 @@ impl Rig {
 
     /// Writes the endpoint of kind `k`, and waits until the gateway has read it.
     pub async fn endpoint(&mut self, cel: &str) {
-        let spec = format!(r#"{{"url": "https://a.example", "kinds": ["k"], "cel": {cel}}}"#);
-        let spec = EndpointSpec::parse(&spec).unwrap();
-        let text = serde_json::to_string(&spec).unwrap();
-        put(&mut self.connection, "e", &text, &spec.kinds, SealedSecret::KeepOr(b"sealed")).await.unwrap();
+        put_endpoint(&mut self.connection, "e", "k", cel).await;
         self.settle().await;
     }
 
@@ -207,6 +202,50 @@ async fn a_wait_that_asks_for_a_signature_takes_nothing_without_it() {
     }
     let answer = rig.hook(&run, &[&signed::github(body.as_bytes())], body).await;
     assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "available"));
+}
+
+#[tokio::test]
+async fn whoever_would_wake_a_function_that_waits_for_no_callback_is_told_so() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    rig.suspend(&run, r#"{"wait": {"name": "soon", "for": "timer", "timeout_ms": 60000}}"#).await;
+    let answers = [rig.call(&run, "resume", "{}").await, rig.hook(&run, &[], "{}").await];
+    for answer in answers {
+        assert_eq!((answer.status, answer.word(), answer.state()), (409, "conflict", "waiting"));
+    }
+}
+
+#[tokio::test]
+async fn a_hook_meets_the_first_wait_whose_signature_and_expressions_fit_it() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let signature = format!(r#"{{"scheme": "github", "secrets": [{{"file": "{}"}}]}}"#, signed::secret_file());
+    let waits = format!(
+        r#"{{"waits": [{{"name": "signed", "for": "callback", "signature": {signature}}},
+            {{"name": "paid", "for": "callback", "cel": {{"filter": "payload.type == 'paid'"}}}},
+            {{"name": "refunded", "for": "callback", "signature": {signature},
+              "cel": {{"filter": "payload.type == 'refunded'"}}}}], "need": 3}}"#
+    );
+    rig.suspend(&run, &waits).await;
+    let body = |event: &str| format!(r#"{{"type": "{event}"}}"#);
+    for (event, is_signed, status, word) in [
+        ("other", false, 200, "ignored"),
+        ("refunded", false, 200, "ignored"),
+        ("paid", false, 200, "applied"),
+        ("other", false, 401, "invalid_signature"),
+        ("other", true, 200, "applied"),
+        ("another", true, 200, "ignored"),
+        ("refunded", true, 200, "applied"),
+    ] {
+        let body = body(event);
+        let header = signed::github(if is_signed { body.as_bytes() } else { b"other" });
+        let answer = rig.hook(&run, &[&header], &body).await;
+        assert_eq!((answer.status, answer.word()), (status, word), "{event} {is_signed}");
+    }
+    assert_eq!(rig.state(&run).await, "available");
+    let payload = "select resume_payload::text from posthaste.continuation";
+    let met = r#"{"signed":{"type": "other"},"paid":{"type": "paid"},"refunded":{"type": "refunded"}}"#;
+    assert_eq!(sql::text(&mut rig.connection, payload).await, met);
 }
 
 #[tokio::test]

@@ -148,11 +148,12 @@ async fn the_expressions_of_a_wait_decide_what_a_resume_means() {
     rig.suspend(&run, waits).await;
     for (n, status, word, state) in [
         ("\"x\"", 202, "quarantined", "waiting"),
-        (r#"{"n": 2}"#, 200, "ignored", "waiting"),
-        (r#"{"n": 1}"#, 200, "applied", "waiting"),
-        (r#"{"n": 1}"#, 200, "duplicate", "waiting"),
-        (r#"{"n": 2}"#, 200, "applied", "available"),
-        (r#"{"n": 2}"#, 200, "duplicate", "available"),
+        (r#"{"n": 3}"#, 200, "ignored", "waiting"),
+        (r#"{"n": 2}"#, 200, "applied", "waiting"),
+        (r#"{"n": 2}"#, 200, "duplicate", "waiting"),
+        (r#"{"n": 2, "again": 1}"#, 200, "ignored", "waiting"),
+        (r#"{"n": 1}"#, 200, "applied", "available"),
+        (r#"{"n": 1}"#, 200, "duplicate", "available"),
     ] {
         let answer = rig.call(&run, "resume", &format!(r#"{{"payload": {n}}}"#)).await;
         assert_eq!((answer.status, answer.word()), (status, word), "{n}");
@@ -160,6 +161,9 @@ async fn the_expressions_of_a_wait_decide_what_a_resume_means() {
     }
     let payload = "select resume_payload::text from posthaste.continuation";
     assert_eq!(sql::text(&mut rig.connection, payload).await, r#"{"a":{"n": 1},"b":3}"#);
+    // The one that woke it is an attempt; the one before is logged alone.
+    let log = "delivery where action = 'resume' and verdict = 'applied'";
+    until("it is logged", async || sql::count(&mut rig.connection, log).await == 1).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use posthaste_tests::sql;
 
 use crate::{
     rig::{Rig, until},
-    signed::github,
+    signed::{github, secret_file},
 };
 
 /// Of webhooks, in the order in which they were logged.
@@ -63,6 +63,30 @@ async fn an_event_that_comes_again_meets_no_further_wait_of_its_job() {
     }
     assert_eq!(sql::count(&mut rig.connection, "inbox").await, 0);
     assert_eq!(sql::count(&mut rig.connection, "wait where met_at is not null").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_failed_a_run_does_not_fail_the_next_one_when_it_comes_again() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job", "cel": {"on_fail": "payload.failed"}"#).await;
+    let run = rig.park().await;
+    let body = format!(r#"{{"job": {}, "failed": true}}"#, run.job_id);
+    let headers = [github(body.as_bytes())];
+    let copies = [rig.send("gh", &headers, &body), rig.send("gh", &headers, &body), rig.send("gh", &headers, &body)];
+    let mut words: Vec<String> =
+        futures_util::future::join_all(copies).await.iter().map(|a| a.word().to_owned()).collect();
+    words.sort();
+    assert_eq!(words, ["applied", "duplicate", "duplicate"]);
+
+    let next = rig.claim_again().await;
+    for stage in ["running", "waiting"] {
+        if stage == "waiting" {
+            rig.dispatcher.park(&next).await;
+        }
+        let again = rig.send("gh", &headers, &body).await;
+        assert_eq!((again.status, again.word(), again.state()), (200, "duplicate", stage));
+    }
+    assert_eq!(sql::attempts(&mut rig.connection, run.job_id).await.len(), 1);
 }
 
 #[tokio::test]
@@ -142,4 +166,31 @@ async fn a_backlog_is_worked_off_without_a_pause() {
         from posthaste.inbox, generate_series(1, 300) n";
     sql::run(&mut rig.connection, copies).await;
     until("all are judged", async || sql::count(&mut rig.connection, "inbox").await == 0).await;
+}
+
+#[tokio::test]
+async fn a_signature_that_was_verified_is_good_for_its_own_wait_alone() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let secrets = format!(r#""secrets": [{{"file": "{}"}}]"#, secret_file());
+    let waits = format!(
+        r#"{{"waits": [{{"name": "a", "for": "callback", "cel": {{"on_complete": "payload.paid"}},
+              "signature": {{"scheme": "github", {secrets}}}}},
+            {{"name": "b", "for": "callback", "signature": {{"scheme": "stripe", {secrets}}}}}], "need": 2}}"#
+    );
+    rig.suspend(&run, &waits).await;
+    for body in [r#"{"n": 1}"#, r#"{"n": 2}"#] {
+        assert_eq!(rig.hook(&run, &[&github(body.as_bytes())], body).await.word(), "quarantined");
+    }
+    let kept = inbox::list(&mut rig.connection, None, None, 10).await.unwrap();
+    // As if a's secret were another by now, and its expressions judged them.
+    sql::run(&mut rig.connection, "update posthaste.inbox set headers = '{}', payload = '{\"paid\": true}'").await;
+
+    for (one, word) in kept.iter().zip(["applied", "rejected"]) {
+        assert!(judging::ask(&mut rig.connection, one.id).await.unwrap());
+        let log = format!("delivery where inbox_id = {} and verdict = '{word}'", one.id);
+        until(word, async || sql::count(&mut rig.connection, &log).await == 1).await;
+    }
+    let open = "select string_agg(name, ' ') from posthaste.wait where met_at is null";
+    assert_eq!(sql::text(&mut rig.connection, open).await, "b");
 }

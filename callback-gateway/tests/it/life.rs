@@ -29,18 +29,25 @@ async fn a_heartbeat_moves_the_deadline_and_tells_of_a_cancel() {
 #[tokio::test]
 async fn a_first_heartbeat_parks_its_run_for_as_long_as_its_endpoint_says() {
     let mut rig = Rig::start().await;
-    let spec = r#"{"url": "https://a.example", "kinds": ["k"], "callback_timeout_ms": 60000}"#;
+    let spec = r#"{"url": "https://a.example", "kinds": ["late", "k1", "k300"], "callback_timeout_ms": 60000}"#;
     let spec = EndpointSpec::parse(spec).unwrap();
     let text = serde_json::to_string(&spec).unwrap();
-    put(&mut rig.connection, "e", &text, &spec.kinds, SealedSecret::KeepOr(b"sealed")).await.unwrap();
-    // Its lane is made by the first job: no gateway has heard of it.
-    let run = rig.claim().await;
+    put(&mut rig.connection, "late", &text, &spec.kinds, SealedSecret::KeepOr(b"sealed")).await.unwrap();
+    let many = "insert into posthaste.lane (queue, kind) select 'default', 'k' || n from generate_series(1, 300) n";
+    sql::run(&mut rig.connection, many).await;
+    rig.settle().await;
+    // The lane of the first is made by its job: no gateway has heard of it. The others are known, among many.
+    for kind in ["late", "k1", "k300"] {
+        sql::enqueue(&mut rig.connection, &format!("'{kind}'")).await;
+        let run = rig.dispatcher.claim_one().await;
 
-    let answer = rig.call(&run, "heartbeat", "{}").await;
+        let answer = rig.call(&run, "heartbeat", "{}").await;
 
-    assert_eq!((answer.status, answer.state()), (200, "waiting"), "{answer:?}");
-    let left = sql::number(&mut rig.connection, SECONDS_LEFT).await;
-    assert!((58..=60).contains(&left), "{left}");
+        assert_eq!((answer.status, answer.state()), (200, "waiting"), "{answer:?}");
+        let left = sql::number(&mut rig.connection, SECONDS_LEFT).await;
+        assert!((58..=60).contains(&left), "{kind}: {left}");
+        rig.call(&run, "complete", "{}").await;
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod hooks;
 mod judged;
 mod kept;
 mod life;
+mod news;
 mod outage;
 mod races;
 mod refusals;

@@ -48,6 +48,21 @@ async fn callbacks_that_come_together_share_their_commits() {
 }
 
 #[tokio::test]
+async fn a_flood_of_heartbeats_for_one_run_is_answered_by_a_few_of_them() {
+    let mut rig = Rig::start().await;
+    let run = rig.park().await;
+    let token = rig.gateway.token(&run);
+
+    let answers = join_all((0..400).map(|_| rig.gateway.call(&token, "heartbeat", "{}"))).await;
+
+    assert!(answers.iter().all(|answer| answer.word() == "applied" && answer.body["deadline"].is_string()));
+    let metrics = rig.gateway.registry.render();
+    let batches = metrics.lines().find_map(|line| line.strip_prefix("posthaste_gateway_batch_callbacks_count "));
+    let batches: u32 = batches.unwrap().parse().unwrap();
+    assert!(batches < 200, "{batches} batches for 400 heartbeats");
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_is_heard_all_the_same() {
     let mut rig = Rig::start().await;
     let mut blocker = rig.db.connect(Role::General).await;

@@ -8,9 +8,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 use posthaste_callback_gateway::{Gateway, Settings, serve_on};
-use posthaste_engine::{claim::ClaimedRun, promote::promote, session::Role};
+use posthaste_engine::{
+    claim::ClaimedRun,
+    endpoint::{SealedSecret, put},
+    promote::promote,
+    session::Role,
+};
 use posthaste_protocol::{
     action::Actions,
+    endpoint::EndpointSpec,
     gateway_url::GatewayUrl,
     id::JobId,
     key_ring::KeyRing,
@@ -48,7 +54,8 @@ impl Rig {
     }
 
     pub async fn with(db: TestDb, gateway: Served) -> Self {
-        let connection = db.connect(Role::General).await;
+        let mut connection = db.connect(Role::General).await;
+        put_endpoint(&mut connection, "e", "k", "null").await;
         let dispatcher = FakeDispatcher::start(&db).await;
         Self { db, connection, dispatcher, gateway }
     }
@@ -93,10 +100,15 @@ impl Rig {
 impl Served {
     /// A gateway on the database of this URL.
     pub async fn start(database_url: &str) -> Self {
+        Self::listening(database_url, database_url).await
+    }
+
+    /// As [`start`](Self::start), which hears there that the configuration has changed.
+    pub async fn listening(database_url: &str, listen_url: &str) -> Self {
         let ring = Arc::new(ArcSwap::from_pointee(ring(1)));
         let settings = Settings {
             database_url: database_url.into(),
-            listen_url: database_url.into(),
+            listen_url: listen_url.into(),
             ring: Arc::clone(&ring),
             seal_keys: Some(seal_keys()),
             url: GatewayUrl::parse("https://cb.test/base").unwrap(),
@@ -148,6 +160,14 @@ pub fn claims(run: &ClaimedRun) -> Claims {
         expires_at_unix: clock::unix_now() + 3600,
         nonce: run.lease.nonce.into_bytes(),
     }
+}
+
+/// Writes an endpoint of one kind.
+pub async fn put_endpoint(connection: &mut PgConnection, name: &str, kind: &str, cel: &str) {
+    let spec = format!(r#"{{"url": "https://a.example", "kinds": ["{kind}"], "cel": {cel}}}"#);
+    let spec = EndpointSpec::parse(&spec).unwrap();
+    let text = serde_json::to_string(&spec).unwrap();
+    put(connection, name, &text, &spec.kinds, SealedSecret::KeepOr(b"sealed")).await.unwrap();
 }
 
 /// What seals the secrets of sources.

@@ -59,11 +59,35 @@ async fn without_its_signature_nothing_has_an_effect() {
         let answer = rig.send("gh", &headers, &body).await;
         assert_eq!((answer.status, answer.word()), (401, "invalid_signature"), "{headers:?}");
     }
+    // The body of this one never comes.
+    let begun = post("/v1/sources/gh", &["content-length: 1000000"], b"");
+    let headless = exchange(rig.gateway.address, &begun).await;
+    assert_eq!((headless.status, headless.word()), (401, "invalid_signature"));
     let unknown = rig.send("nobody", &[github(body.as_bytes())], &body).await;
     assert_eq!((unknown.status, unknown.word()), (404, "source_not_found"));
     let log = "delivery where source = 'gh' and verdict = 'rejected' and reason = 'invalid_signature'";
-    until("they are logged", async || sql::count(&mut rig.connection, log).await == 3).await;
+    until("they are logged", async || sql::count(&mut rig.connection, log).await == 4).await;
     assert_eq!(rig.state(&run).await, "waiting");
+}
+
+#[tokio::test]
+async fn what_a_source_sends_and_is_refused_is_logged_some_times_a_minute() {
+    let mut rig = Rig::start().await;
+    rig.source("gh", "github", r#""correlate": "payload.job""#).await;
+    let large = "x".repeat(2 << 20);
+    for (headers, body, status) in
+        [(vec!["content-encoding: gzip".to_owned()], "{}", 415), (vec![github(large.as_bytes())], &large, 413)]
+    {
+        assert_eq!(rig.send("gh", &headers, body).await.status, status);
+    }
+    for _ in 0..200 {
+        rig.send("gh", &[], "{}").await;
+    }
+    let reasons = "select coalesce(string_agg(distinct reason, ' ' order by reason), '') from posthaste.delivery
+        where source = 'gh'";
+    let all = "invalid_signature payload_too_large unsupported_media_type";
+    until("they are logged", async || sql::text(&mut rig.connection, reasons).await == all).await;
+    assert!(sql::count(&mut rig.connection, "delivery where source = 'gh'").await < 20);
 }
 
 #[tokio::test]

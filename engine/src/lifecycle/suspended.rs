@@ -36,6 +36,8 @@ pub struct Wait {
     pub passed: bool,
     /// For jobs: enough of them have ended.
     pub enough: bool,
+    /// It has expressions of its own: only what they were asked about meets it, and that names it.
+    pub has_cel: bool,
     /// Of the signal that met it.
     pub digest: Option<Digest>,
 }
@@ -82,12 +84,16 @@ impl Suspended {
         Self { need, waits, latest: None }
     }
 
-    /// Takes a signal for the first open callback wait, or for the named one. The same signal again is recognised,
-    /// whichever wait it met: whoever sends again does not know.
+    /// Takes a signal for the first open callback wait, or for the named one. One that names none was judged by no wait, and
+    /// meets none while one that is open has expressions. The same signal again is recognised, whichever wait it met: whoever
+    /// sends again does not know.
     pub fn signal(&mut self, name: Option<&str>, digest: Digest) -> Taken {
         let named = |wait: &Wait| name.is_none_or(|name| wait.name == name);
         if self.waits.iter().any(|wait| wait.digest == Some(digest)) {
             return Taken::Duplicate;
+        }
+        if name.is_none() && self.waits.iter().any(|wait| wait.has_cel && wait.fate == Fate::Open) {
+            return Taken::NoWait;
         }
         let takes = |wait: &Wait| wait.kind == WaitKind::Callback && wait.fate == Fate::Open && named(wait);
         let Some(at) = self.waits.iter().position(takes) else { return Taken::NoWait };
@@ -156,7 +162,7 @@ mod tests {
 
     fn wait(n: i16, kind: WaitKind) -> Wait {
         let name = format!("w{n}");
-        Wait { n, name, kind, fate: Fate::Open, passed: false, enough: false, digest: None }
+        Wait { n, name, kind, fate: Fate::Open, passed: false, enough: false, has_cel: false, digest: None }
     }
 
     fn callbacks(count: i16, need: usize) -> Suspended {
@@ -182,6 +188,15 @@ mod tests {
         assert_eq!(run.signal(Some("w1"), [1; 16]), Taken::Duplicate);
         assert_eq!(run.signal(Some("w2"), [1; 16]), Taken::Duplicate);
         assert_eq!(run.signal(Some("w2"), [2; 16]), Taken::Met(1));
+    }
+
+    #[test]
+    fn a_signal_that_no_wait_judged_meets_none_while_one_has_expressions() {
+        let mut run = callbacks(2, 2);
+        run.waits[1].has_cel = true;
+        assert_eq!(run.signal(None, [1; 16]), Taken::NoWait);
+        assert_eq!(run.signal(Some("w2"), [2; 16]), Taken::Met(1));
+        assert_eq!(run.signal(None, [1; 16]), Taken::Met(0));
     }
 
     #[test]

@@ -5,10 +5,11 @@ select
   i.job_id,
   l.kind,
   l.queue,
-  coalesce(l.endpoint, (
-    select k.endpoint from posthaste.endpoint_kind k
-    where k.namespace = l.namespace and k.kind in (l.kind, '*')
-    order by k.kind = '*' limit 1)) as endpoint,
+  (select e.name from posthaste.endpoint e
+   where e.namespace = l.namespace and e.name = coalesce(l.endpoint, (
+     select k.endpoint from posthaste.endpoint_kind k
+     where k.namespace = l.namespace and k.kind in (l.kind, '*')
+     order by k.kind = '*' limit 1))) as endpoint,
   (coalesce(w.failures, h.failures) + 1)::smallint as attempt,
   j.max_attempts,
   coalesce(j.metadata::text, '{}') as metadata,

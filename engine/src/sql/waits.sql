@@ -18,6 +18,7 @@ select
         order by a.run_lease desc limit 1), false)
       or not exists (select from posthaste.job j where j.job_id = other.job_id)
   ), false) as enough,
+  w.cel is not null as has_cel,
   w.digest
 from unnest($1::bigint[], $2::bigint[]) as i (job_id, run_lease)
 join posthaste.wait w on w.job_id = i.job_id and w.run_lease = i.run_lease

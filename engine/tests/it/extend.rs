@@ -33,7 +33,7 @@ async fn setup() -> (TestDb, PgConnection, FakeDispatcher, ClaimedRun) {
 
 fn heartbeat(claimed: &ClaimedRun, extend: Option<u64>) -> Heartbeat {
     let run = RunRef { lease: claimed.lease, job_id: claimed.job_id, run_lease: claimed.run_lease };
-    Heartbeat { run, wait_number: 1, extend: extend.map(Duration::from_secs), times: HOUR }
+    Heartbeat { run, extend: extend.map(Duration::from_secs), times: HOUR }
 }
 
 async fn beat(connection: &mut PgConnection, heartbeat: Heartbeat) -> Option<Alive> {
@@ -51,8 +51,8 @@ async fn a_heartbeat_moves_the_deadline_by_what_it_says_or_by_the_same_time_out_
     let (_db, mut connection, mut dispatcher, claimed) = setup().await;
     dispatcher.park(&claimed).await;
     for (column, extend, expected) in [
-        ("wait_number = 1", Some(600), 600),
-        ("wait_number = 1", None, 3600),
+        ("heartbeat_ms = null", Some(600), 600),
+        ("heartbeat_ms = null", None, 3600),
         ("heartbeat_ms = 120000", None, 120),
         ("heartbeat_ms = 120000", Some(30 * 86400), 86400),
     ] {

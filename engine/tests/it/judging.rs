@@ -4,7 +4,7 @@ use posthaste_engine::{
     claim::ClaimedRun,
     held::RunRef,
     inbox::Quarantine,
-    judging::{due, keep_early, leave_run},
+    judging::{due, failed, keep_early, leave_run},
     sweep::{Retention, forget},
 };
 use posthaste_tests::sql::{count, run, text};
@@ -65,4 +65,17 @@ async fn what_leaves_its_run_is_for_its_job_once_and_must_be_verified_again() {
     assert!(due[0].kept.run.is_whichever() && !due[0].verified);
     let why = "select error from posthaste.inbox where judge_at is null and run_lease = 0 and not verified";
     assert_eq!(text(&mut connection, why).await, "its run is over");
+}
+
+#[tokio::test]
+async fn what_stays_in_quarantine_is_verified_for_its_wait_and_is_there_once() {
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    let ids = keep_early(&mut connection, &[webhook(&claimed, 1), webhook(&claimed, 2)]).await.unwrap();
+    failed(&mut connection, ids[0].unwrap(), "no", Some("a")).await.unwrap();
+    failed(&mut connection, ids[1].unwrap(), "no", None).await.unwrap();
+    let again = keep_early(&mut connection, &[webhook(&claimed, 1)]).await.unwrap();
+    assert_ne!(again[0], ids[0]);
+    failed(&mut connection, again[0].unwrap(), "no", Some("a")).await.unwrap();
+    let kept = "select string_agg(coalesce(wait, 'none'), ' ' order by inbox_id) from posthaste.inbox where verified";
+    assert_eq!(text(&mut connection, kept).await, "a none");
 }

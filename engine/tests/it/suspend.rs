@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use posthaste_engine::{
+    callback::Told,
     claim::{ClaimedRun, Resumed},
     held::RunRef,
     lifecycle::Outcome,
@@ -114,6 +115,18 @@ async fn a_failed_attempt_is_retried_with_the_same_resume_and_the_next_wake_repl
     dispatcher.finish(&fourth, Outcome::Completed { result: None }).await;
     let ends = ["1:suspended", "2:retried", "3:suspended", "4:completed"];
     assert_eq!(attempts(&mut connection, claimed.job_id).await, ends);
+}
+
+#[tokio::test]
+async fn a_signal_that_was_judged_before_the_wait_was_known_does_not_meet_one_with_expressions() {
+    let (_db, mut connection, _dispatcher, claimed) = setup().await;
+    let judged = r#"{"wait": {"name": "paid", "for": "callback", "cel": {"on_complete": "payload.paid"}}}"#;
+    suspend_one(&mut connection, &claimed, judged).await;
+
+    let unnamed = send(&mut connection, signal(&claimed, None, "{}", 1)).await;
+
+    assert_eq!(unnamed, Signalled::Told(Told::AlreadyFinalized { state: State::Waiting, winner: None }));
+    assert_eq!(send(&mut connection, signal(&claimed, Some("paid"), "{}", 1)).await, APPLIED);
 }
 
 #[tokio::test]
@@ -317,7 +330,7 @@ async fn a_heartbeat_does_not_move_what_a_suspended_run_waits_for() {
     let (_db, mut connection, _dispatcher, claimed) = setup().await;
     suspend_one(&mut connection, &claimed, TIMER).await;
     let extend_by = Some(Duration::from_hours(5));
-    let beat = Heartbeat { run: reference(&claimed), wait_number: 1, extend: extend_by, times: HOUR };
+    let beat = Heartbeat { run: reference(&claimed), extend: extend_by, times: HOUR };
     let alive = extend(&mut connection, &[beat]).await.unwrap().remove(0).unwrap();
     assert!(alive.deadline <= after(&mut connection, 60.0).await.unwrap());
     assert_eq!(sweep(&mut connection, 61.0).await.woken, 1);
@@ -327,7 +340,7 @@ async fn a_heartbeat_does_not_move_what_a_suspended_run_waits_for() {
 async fn a_run_that_its_heartbeat_parked_is_suspended_all_the_same() {
     use posthaste_engine::extend::{Heartbeat, extend};
     let (_db, mut connection, _dispatcher, claimed) = setup().await;
-    let beat = Heartbeat { run: reference(&claimed), wait_number: 1, extend: None, times: HOUR };
+    let beat = Heartbeat { run: reference(&claimed), extend: None, times: HOUR };
     extend(&mut connection, &[beat]).await.unwrap();
     assert_eq!(suspend_one(&mut connection, &claimed, ONE).await, Suspended::Waits);
     assert_eq!(send(&mut connection, signal(&claimed, None, "1", 1)).await, APPLIED);
@@ -354,6 +367,6 @@ async fn a_suspended_job_is_shown_as_waiting_and_explained_by_what_it_waits_for(
     let cel = Some(r#"{"filter":"payload.id == 7"}"#.to_owned());
     assert_eq!(found.stage, Stage::Suspended);
     assert_eq!(found.waits, [OpenWait { name: "paid".to_owned(), cel, signature: None }]);
-    send(&mut connection, signal(&claimed, None, "1", 2)).await;
+    send(&mut connection, signal(&claimed, Some("paid"), "1", 2)).await;
     assert_eq!(look_up(&mut connection, &[run]).await.unwrap(), [None]);
 }

@@ -110,6 +110,21 @@ fn a_changed_body_is_noticed() {
 }
 
 #[test]
+fn the_head_alone_tells_what_no_body_can_mend() {
+    for (spec, headers) in signed() {
+        let (secrets, name) = ([secret(&spec, TEXT)], spec.scheme.name());
+        let head = |headers: &[(&str, &str)], now| {
+            spec.verify_head(&secrets, &map(headers), now).map_err(InvalidSignature::fault)
+        };
+        assert_eq!(head(&pairs(&headers), NOW), Ok(()), "{name}");
+        assert_eq!(head(&[], NOW), Err(SignatureFault::MissingHeader), "{name}");
+        let signs_time = !matches!(spec.scheme, Scheme::Github | Scheme::Hmac(_));
+        let late = if signs_time { Err(SignatureFault::TooOld) } else { Ok(()) };
+        assert_eq!(head(&pairs(&headers), NOW + 301), late, "{name}");
+    }
+}
+
+#[test]
 fn every_header_must_be_there_once_and_within_bounds() {
     for (spec, headers) in signed() {
         let secrets = [secret(&spec, TEXT)];

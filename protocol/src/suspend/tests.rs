@@ -147,6 +147,12 @@ fn expressions_are_bounded_and_secrets_are_references() {
         wait_faults(&format!(r#"{{"name": "a", "for": "callback", "signature": {signature}}}"#)),
         ["wait.signature.secrets[0] literal_secret"]
     );
+    let signature = r#"{"scheme": "hmac", "header": "Authorization", "secrets": [{"env": "A"}]}"#;
+    assert_eq!(
+        wait_faults(&format!(r#"{{"name": "a", "for": "callback", "signature": {signature}}}"#)),
+        ["wait.signature.header invalid_header"],
+        "it is not there any more when the wait is known"
+    );
 }
 
 #[test]
