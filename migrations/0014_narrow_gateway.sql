@@ -205,7 +205,7 @@ begin
     'select (job_id, resumes, heard) on posthaste.continuation',
     -- What is kept it may move between runs, and judge again; never make a signal of it that nobody judges.
     'select, delete on posthaste.inbox',
-    'update (run_lease, lease_id, nonce, judge_at, verified, error) on posthaste.inbox',
+    'update (run_lease, lease_id, nonce, wait, judge_at, verified, error) on posthaste.inbox',
     'select, insert, update, delete on posthaste.delivery',
     'select, insert, update on posthaste.progress',
     'execute on function posthaste.end_held_v1, posthaste.park_held_v1, posthaste.meet_v1, posthaste.go_on_v1, posthaste.checkpoint_v1,
