@@ -71,6 +71,14 @@ async fn what_a_job_says_of_its_callbacks_is_kept_whoever_writes_it() {
     assert_eq!(number(&mut connection, &many).await, 1);
     assert_eq!(text(&mut connection, kept).await, callback);
 
+    let whole = r#"{"cel": {"filter": "1 < 2", "on_fail": "false", "on_complete": "true", "transform": "payload",
+        "default_action": "ignore", "fail_open": true}, "timeout_ms": 2592000000}"#;
+    let nulls = r#"{"timeout_ms": null, "cel": {"filter": null, "default_action": null, "fail_open": null}}"#;
+    for callback in [whole, nulls, r#"{"cel": null, "timeout_ms": 1}"#, "{}"] {
+        enqueue(&mut connection, &format!("'k', callback => '{callback}'")).await;
+        assert_eq!(text(&mut connection, kept).await, callback);
+    }
+
     enqueue_batch(&mut connection, r#"[{"kind": "k", "callback": null}]"#).await.unwrap();
     assert_eq!(text(&mut connection, kept).await, "none");
     enqueue(&mut connection, "'k'").await;
