@@ -49,7 +49,7 @@ pub async fn get_endpoint(State(api): State<Api>, Extension(caller): Extension<C
 /// only this answer shows, and an old one keeps its own.
 #[utoipa::path(
     put, path = "/v1/endpoints/{name}", operation_id = "put_endpoint", tag = "endpoints",
-    params(("name" = String, Path, description = "The endpoint's name: letters, digits and . _ : -, at most 100")),
+    params(("name" = String, Path, description = "The endpoint's name: letters, digits and . _ : -, at most 200")),
     request_body(content = schema::EndpointSpec, content_type = "application/json"),
     responses(
         (status = 201, description = "Created; the only answer with the signing secret", body = schema::Endpoint, content_type = "application/json"),

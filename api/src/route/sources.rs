@@ -61,7 +61,7 @@ pub async fn get_source(State(api): State<Api>, Extension(caller): Extension<Cal
 /// Replaces the whole source. Without `signature.secrets`, those that are stored stay.
 #[utoipa::path(
     put, path = "/v1/sources/{name}", operation_id = "put_source", tag = "sources",
-    params(("name" = String, Path, description = "The source's name: letters, digits and . _ : -, at most 100")),
+    params(("name" = String, Path, description = "The source's name: letters, digits and . _ : -, at most 200")),
     request_body(content = schema::SourceSpec, content_type = "application/json"),
     responses(
         (status = 201, description = "Created", body = schema::Source, content_type = "application/json"),
