@@ -72,7 +72,9 @@ fn of_file(gateway_url: Option<String>, home: &Home) -> CallbackConfig {
 /// Where functions call back, and the states of the keys.
 impl fmt::Display for Configured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, keys {:?}", self.gateway.callbacks(), **self.keys.current().load())
+        let ring = self.keys.current();
+        let states: Vec<String> = ring.load().states().map(|(kid, state)| format!("{kid} ({state})")).collect();
+        write!(f, "{}, keys {}", self.gateway.callbacks(), states.join(", "))
     }
 }
 
@@ -105,5 +107,21 @@ impl Configured {
             self.keys.run(shutdown).await;
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_told_by_their_ids_and_states() {
+        let ring = format!("7:{},3:{},1:revoked", "ab".repeat(32), "cd".repeat(32));
+        let config = CallbackConfig {
+            gateway_url: Some("https://cb.example.com/".to_owned()),
+            token_keys: Some(SecretString::from(ring)),
+        };
+        let said = configured(&config).unwrap().unwrap().to_string();
+        assert_eq!(said, "https://cb.example.com/v1/callbacks, keys 7 (mint), 3 (accept), 1 (revoked)");
     }
 }
