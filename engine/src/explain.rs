@@ -217,10 +217,12 @@ impl Facts {
         match &self.awaited {
             None => format!("the job waits for a callback since {since}, and times out at {deadline}{asked}"),
             Some((need, waits)) => {
-                let of = if waits.len() > 1 { format!("{need} of ") } else { String::new() };
+                // One of several that is over does not end the others.
+                let (of, least) =
+                    if waits.len() > 1 { (format!("{need} of "), " at least") } else { (String::new(), "") };
                 let waits = waits.join(", ");
                 format!(
-                    "the function is suspended since {since}, and waits for {of}{waits}, until {deadline} at least{asked}"
+                    "the function is suspended since {since}, and waits for {of}{waits}, until {deadline}{least}{asked}"
                 )
             }
         }
@@ -365,7 +367,10 @@ mod tests {
         facts.awaited = Some((1, vec!["callback paid".to_owned(), "timer later".to_owned()]));
         let (reason, detail) = facts.reason();
         assert_eq!(reason, Reason::Suspended);
-        assert!(detail.contains("waits for 1 of callback paid, timer later, until 1970-"), "{detail}");
+        let until = "until 1970-01-01T00:00:00Z";
+        assert!(detail.ends_with(&format!("1 of callback paid, timer later, {until} at least")), "{detail}");
+        facts.awaited = Some((1, vec!["callback paid".to_owned()]));
+        assert!(facts.reason().1.ends_with(&format!("waits for callback paid, {until}")));
         facts.state = State::Running;
         facts.held = Some((3, Some("box".to_owned()), DateTime::UNIX_EPOCH));
         assert_eq!(facts.reason().1, "dispatcher 3 on box has been running the job since 1970-01-01T00:00:00Z");
