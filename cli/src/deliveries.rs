@@ -6,6 +6,7 @@ use posthaste_engine::{
     delivery::{self, Logged, Which},
     judging,
 };
+use posthaste_protocol::id::JobId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,7 +30,7 @@ pub enum Command {
 pub struct All {
     /// Those of this job
     #[arg(long, value_name = "ID")]
-    job: Option<i64>,
+    job: Option<JobId>,
     /// Those with this verdict: applied, duplicate, ignored, buffered, quarantined, rejected
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(delivery::DeliveryVerdict::WORDS.iter().copied()))]
     verdict: Option<String>,
@@ -65,7 +66,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn list(all: All) -> anyhow::Result<()> {
     let mut connection = all.target.connect().await?;
-    let which = Which { job_id: all.job, verdict: all.verdict.as_deref() };
+    let which = Which { job_id: all.job.map(|id| id.0), verdict: all.verdict.as_deref() };
     let rows = delivery::list(&mut connection, which, all.cursor, all.limit).await?;
     if all.json {
         return output::json(&json!({"deliveries": rows.iter().map(document).collect::<Vec<_>>()}));

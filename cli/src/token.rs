@@ -7,7 +7,7 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 use posthaste_protocol::{
     key_ring::KeyRing,
-    token::{TOKEN_CHARS, TokenKind, verify},
+    token::{TOKEN_CHARS, TokenFault, TokenKind, verify},
 };
 use posthaste_service::{
     clock,
@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{callbacks, home::HomeConfig, output};
+use crate::{callbacks, failure::Usage, home::HomeConfig, output};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -43,10 +43,18 @@ pub fn run(Command::Inspect(options): Command) -> anyhow::Result<()> {
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_CHARS + 2));
     // One byte more than a token and its newline: what is longer is none.
     std::io::stdin().take(TOKEN_CHARS as u64 + 2).read_to_string(&mut text).context("reading the token from stdin")?;
+    if text.trim().is_empty() {
+        return Err(Usage("no token came on stdin: printf %s \"$token\" | posthaste token inspect".to_owned()).into());
+    }
     let now = clock::unix_now();
     let of = |kind| verify(&ring, text.trim().as_bytes(), kind, now);
     let verified = of(TokenKind::Callback).or_else(|refused| of(TokenKind::Hook).map_err(|_| refused));
-    let claims = verified.map_err(|refused| anyhow::anyhow!("the token is not accepted: {}", refused.fault()))?;
+    let claims = verified.map_err(|refused| match refused.fault() {
+        TokenFault::Malformed => {
+            anyhow::anyhow!("the token is not accepted: it is not `ph1.` and 126 letters, digits, - and _")
+        }
+        fault => anyhow::anyhow!("the token is not accepted: {fault}"),
+    })?;
     output::json(&json!({
         "kind": if claims.kind == TokenKind::Hook { "hook" } else { "callback" },
         "actions": claims.actions,

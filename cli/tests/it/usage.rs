@@ -109,6 +109,25 @@ fn a_missing_database_is_reported_with_every_other_wrong_setting() {
 }
 
 #[test]
+fn what_is_no_job_id_and_what_is_no_token_is_answered_with_what_they_are() {
+    let output = run(&["deliveries", "list", "--job", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("a job id is a positive decimal number"), "{}", stderr(&output));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    for (text, code, says) in [("\n", 2, "no token came on stdin: "), ("hunter2", 1, "it is not `ph1.` and 126 ")] {
+        std::fs::write(&file, text).unwrap();
+        let mut inspect = posthaste();
+        inspect.args(["token", "inspect"]).env("POSTHASTE_TOKEN_KEYS", format!("1:{}", "ab".repeat(32)));
+        let output = inspect.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(says) && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn a_whole_key_given_by_mistake_is_not_repeated() {
     let output = run(&["keys", "revoke", "ph_01234567_secret"]);
     assert_eq!(output.status.code(), Some(2));
