@@ -64,7 +64,9 @@ impl Frame<'_> {
         let title = format!("posthaste dev {}   up {up}   Ctrl-C stops everything", env!("CARGO_PKG_VERSION"));
         let Hints { database, api_url, gateway_url, data, .. } = self.hints;
         let places = format!("{database} · API {api_url} · callbacks {gateway_url} · data {data}");
-        let mut lines = vec![line(title, Tone::Bold), line(places, Tone::Dim)];
+        // To be copied whole, so wrapped where it does not fit.
+        let places = Line { text: places, tone: Tone::Dim, wraps: true };
+        let mut lines = vec![line(title, Tone::Bold), places];
         if let Some(trouble) = self.trouble {
             lines.push(line(format!("the database does not answer: {trouble}"), Tone::Bad));
         }
