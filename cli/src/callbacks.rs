@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr};
 use anyhow::Context as _;
 use posthaste_dispatcher::Callbacks;
 use posthaste_protocol::{
-    gateway_url::GatewayUrl,
+    gateway_url::{CALLBACKS_PATH, GatewayUrl, SOURCES_PATH},
     key_ring::{KeyRing, KeyRingError},
     seal::SealKeys,
 };
@@ -61,6 +61,17 @@ pub fn token_keys_or_dev(config: &CallbackConfig, home: &Home) -> Result<Option<
     match config.token_keys()? {
         None if home.token_keys().exists() => of_file(None, home).token_keys(),
         configured => Ok(configured),
+    }
+}
+
+/// Where the webhooks of a source go: at the gateway of this `dev`, or at that which is configured; else the path alone.
+pub fn source_url(config: &CallbackConfig, dev: Option<&Home>, name: &str) -> String {
+    let of_dev = dev.and_then(Home::running).map(|running| running.gateway_url);
+    let url = of_dev.or_else(|| config.gateway_url().map(str::to_owned));
+    let gateway = url.and_then(|url| GatewayUrl::parse(&url).ok());
+    match gateway.as_ref().and_then(|gateway| gateway.callbacks().strip_suffix(CALLBACKS_PATH)) {
+        Some(base) => format!("{base}{SOURCES_PATH}/{name}"),
+        None => format!("{SOURCES_PATH}/{name} at the gateway"),
     }
 }
 
@@ -123,5 +134,16 @@ mod tests {
         };
         let said = configured(&config).unwrap().unwrap().to_string();
         assert_eq!(said, "https://cb.example.com/v1/callbacks, keys 7 (mint), 3 (accept), 1 (revoked)");
+    }
+
+    #[test]
+    fn the_url_of_a_source_is_whole_where_the_gateway_is_known() {
+        let of = |url: Option<&str>| {
+            let config = CallbackConfig { gateway_url: url.map(str::to_owned), token_keys: None };
+            source_url(&config, None, "github")
+        };
+        assert_eq!(of(Some("https://cb.example.com/a/")), "https://cb.example.com/a/v1/sources/github");
+        assert_eq!(of(None), "/v1/sources/github at the gateway");
+        assert_eq!(of(Some("nonsense")), "/v1/sources/github at the gateway");
     }
 }

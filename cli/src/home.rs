@@ -37,6 +37,8 @@ pub struct Running {
     pub database_url: String,
     /// Its API.
     pub api_url: String,
+    /// Its gateway.
+    pub gateway_url: String,
 }
 
 impl HomeConfig {
@@ -152,7 +154,8 @@ mod tests {
         let home = HomeConfig { data_dir: Some(folder.path().join("dev")) }.home().unwrap();
         let lock = home.lock().unwrap();
         let pid = std::process::id().cast_signed();
-        home.announce(&Running { pid, database_url: "postgres:///x".to_owned(), api_url: String::new() }).unwrap();
+        let (database_url, api_url, gateway_url) = ("postgres:///x".to_owned(), String::new(), String::new());
+        home.announce(&Running { pid, database_url, api_url, gateway_url }).unwrap();
         assert_eq!(home.running().unwrap().database_url, "postgres:///x");
         assert!(home.lock().unwrap_err().to_string().contains("another `posthaste dev`"));
         drop(lock);

@@ -200,6 +200,7 @@ async fn prepare(options: &Options, home: &Home) -> anyhow::Result<(Database, Pa
         pid: std::process::id().cast_signed(),
         database_url: database.url().to_owned(),
         api_url: format!("http://{}", api.local_addr()?),
+        gateway_url: format!("http://{}", gateway.local_addr()?),
     })?;
     Ok((database, Parts { api, gateway, function, seal_keys, callbacks }))
 }

@@ -5,11 +5,14 @@ use posthaste_engine::{
     filter::{self, Expression},
     source::{self, Secrets},
 };
-use posthaste_protocol::{gateway_url::SOURCES_PATH, problem::FieldError, source::SourceSpec};
-use posthaste_service::{config::SecretsConfig, entropy};
+use posthaste_protocol::{problem::FieldError, source::SourceSpec};
+use posthaste_service::{
+    config::{CallbackConfig, SecretsConfig},
+    entropy,
+};
 
 use super::{One, document};
-use crate::{endpoint::write, failure::Malformed, input, output, secret_keys};
+use crate::{callbacks, endpoint::write, failure::Malformed, input, output, secret_keys};
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -21,6 +24,8 @@ pub struct Options {
     one: One,
     #[command(flatten)]
     secrets: SecretsConfig,
+    #[command(flatten)]
+    callback: CallbackConfig,
 }
 
 /// Writes it.
@@ -42,11 +47,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         return output::json(&document(&row)?);
     }
     let what = if created { "made" } else { "changed" };
-    let path = format_args!("{SOURCES_PATH}/{}", one.name);
-    output::note(format_args!(
-        "source {} is {what}: version {}; its URL is {path} at the gateway",
-        one.name, row.version
-    ));
+    let url = callbacks::source_url(&options.callback, found.dev.as_ref(), &one.name);
+    output::note(format_args!("source {} is {what}: version {}; its URL is {url}", one.name, row.version));
     Ok(())
 }
 

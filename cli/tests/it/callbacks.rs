@@ -78,8 +78,8 @@ impl Flow {
         let put = self.dev.run(&["source", "put", name, "--spec", &spec.to_string()]);
         assert!(put.status.success(), "{}", stderr(&put));
         let path = format!("/v1/sources/{name}");
-        assert!(stderr(&put).contains(&path), "{}", stderr(&put));
         let url = run.url.replace("/v1/callbacks", &path);
+        assert!(stderr(&put).contains(&format!("its URL is {url}\n")), "{}", stderr(&put));
         // A gateway reads its sources now and then.
         let give_up = Instant::now() + LIMIT;
         while post(&url, &[], "{}").0 != 401 {
