@@ -1,16 +1,22 @@
 //! Sources: the named senders of webhooks, as stored. Every change bumps the version and tells the gateways.
 
 use chrono::{DateTime, Utc};
+use posthaste_protocol::{cel::CelSpec, problem::FieldError, source::SourceSpec};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
-use crate::EngineError;
+use crate::{
+    EngineError,
+    filter::{self, Expression},
+};
 
 /// A source as stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceRow {
     /// Its name.
     pub name: String,
-    /// The JSON text of a [`posthaste_protocol::source::SourceSpec`].
+    /// The JSON text of a [`SourceSpec`].
     pub spec: String,
     /// Its sealed secrets; `None` when all of them are references.
     pub secret: Option<Vec<u8>>,
@@ -39,6 +45,34 @@ impl FromRow<'_, PgRow> for SourceRow {
             updated_at: row.try_get("updated_at")?,
         })
     }
+}
+
+/// The expressions of a source, before it is known whether they are any.
+#[derive(Default, Deserialize)]
+struct Expressions<'a> {
+    #[serde(borrow)]
+    correlate: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cel: Option<&'a RawValue>,
+}
+
+/// Reads a source as it is written, and compiles its expressions. `Err` holds every fault: where something else is wrong,
+/// the expressions that can be read are compiled all the same.
+pub fn read(json: &str) -> Result<SourceSpec, Vec<FieldError>> {
+    let (spec, mut faults) = match SourceSpec::parse(json) {
+        Ok(spec) => (Some(spec), Vec::new()),
+        Err(faults) => (None, faults),
+    };
+    let written: Expressions = serde_json::from_str(json).unwrap_or_default();
+    if !faults.iter().any(|fault| fault.field == "correlate") {
+        let correlate = written.correlate.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let checked = correlate.map(|text| Expression::correlation(&text));
+        faults.extend(checked.and_then(Result::err).map(|fault| fault.within("correlate")));
+    }
+    let cel = written.cel.and_then(|raw| CelSpec::parse(raw.get()).ok());
+    let checked = cel.map_or(Ok(()), |cel| filter::check(&cel));
+    faults.extend(checked.err().into_iter().flatten().map(|fault| fault.within("cel")));
+    spec.filter(|_| faults.is_empty()).ok_or(faults)
 }
 
 /// Every source, by name.
@@ -92,4 +126,25 @@ pub async fn delete(connection: &mut PgConnection, name: &str) -> Result<(), Eng
 
 fn not_found(name: &str) -> EngineError {
     EngineError::NotFound(format!("source {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_source_is_named_at_once_and_once() {
+        let fields = |signature: &str, rest: &str| {
+            let faults =
+                read(&format!(r#"{{"signature": {{"scheme": {signature}}}, {rest}}}"#)).err().unwrap_or_default();
+            faults.into_iter().map(|fault| fault.field).collect::<Vec<_>>()
+        };
+        let (sound, nobody) = (r#""github", "secrets": ["0123456789abcdef"]"#, r#""nobody""#);
+        let broken = r#""correlate": "payload.", "cel": {"filter": "payload.", "on_fail": "true"}"#;
+        assert_eq!(fields(sound, r#""correlate": "payload.id", "cel": null"#), [""; 0]);
+        assert_eq!(fields(sound, broken), ["correlate", "cel.filter"]);
+        assert_eq!(fields(nobody, broken), ["signature.scheme", "correlate", "cel.filter"]);
+        assert_eq!(fields(sound, r#""correlate": "", "cel": {"filter": 1}"#), ["correlate", "cel.filter"]);
+        assert_eq!(fields(sound, r#""correlate": 7"#), ["correlate"]);
+    }
 }

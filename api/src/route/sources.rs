@@ -4,10 +4,9 @@ use axum::{Extension, body::Body, extract::State, response::IntoResponse as _};
 use http::{HeaderMap, StatusCode};
 use posthaste_engine::{
     EngineError,
-    filter::{self, Expression},
     source::{self, Secrets, SourceRow},
 };
-use posthaste_protocol::{api_key::Scope, problem::Code, source::SourceSpec};
+use posthaste_protocol::{api_key::Scope, problem::Code};
 use posthaste_service::entropy;
 use serde_json::{Value, json};
 
@@ -82,8 +81,7 @@ pub async fn put_source(
     let name = endpoint_name(path)?;
     media(&headers, false)?;
     let held = api.bodies.read(body, MAX_DOCUMENT_BYTES).await?;
-    let spec = SourceSpec::parse(text(&held.bytes)?).map_err(ApiError::faults)?;
-    compiled(&spec)?;
+    let spec = source::read(text(&held.bytes)?).map_err(ApiError::faults)?;
     let mut nonce = [0; 24];
     entropy::fill(&mut nonce);
     let sealed = spec.seal(secret::keys(api.seal_keys.as_ref())?, &name, nonce).map_err(|error| {
@@ -123,15 +121,6 @@ pub async fn delete_source(State(api): State<Api>, Extension(caller): Extension<
         .await
         .map_err(refused)?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Expressions that do not compile are refused where they are written.
-fn compiled(spec: &SourceSpec) -> Result<(), ApiError> {
-    let mut faults: Vec<_> =
-        Expression::correlation(&spec.correlate).err().map(|fault| fault.within("correlate")).into_iter().collect();
-    let checked = spec.cel.as_ref().map_or(Ok(()), filter::check);
-    faults.extend(checked.err().into_iter().flatten().map(|fault| fault.within("cel")));
-    if faults.is_empty() { Ok(()) } else { Err(ApiError::faults(faults)) }
 }
 
 fn refused(error: EngineError) -> ApiError {

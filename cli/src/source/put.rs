@@ -1,11 +1,7 @@
 //! `posthaste source put NAME --spec …`.
 
 use clap::Args;
-use posthaste_engine::{
-    filter::{self, Expression},
-    source::{self, Secrets},
-};
-use posthaste_protocol::{problem::FieldError, source::SourceSpec};
+use posthaste_engine::source::{self, Secrets};
 use posthaste_service::{
     config::{CallbackConfig, SecretsConfig},
     entropy,
@@ -32,8 +28,7 @@ pub struct Options {
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let one = options.one;
     write::check_name(&one.name)?;
-    let spec = SourceSpec::parse(&input::document("spec", &options.spec)?).map_err(Malformed)?;
-    compiled(&spec)?;
+    let spec = source::read(&input::document("spec", &options.spec)?).map_err(Malformed)?;
     let found = one.target.find()?;
     let keys = secret_keys::configured_or_dev(&options.secrets, found.dev.as_ref())?;
     let mut nonce = [0; 24];
@@ -50,13 +45,4 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let url = callbacks::source_url(&options.callback, found.dev.as_ref(), &one.name);
     output::note(format_args!("source {} is {what}: version {}; its URL is {url}", one.name, row.version));
     Ok(())
-}
-
-/// As the API does: expressions that do not compile are refused.
-fn compiled(spec: &SourceSpec) -> Result<(), Malformed> {
-    let mut faults: Vec<FieldError> =
-        Expression::correlation(&spec.correlate).err().map(|fault| fault.within("correlate")).into_iter().collect();
-    let checked = spec.cel.as_ref().map_or(Ok(()), filter::check);
-    faults.extend(checked.err().into_iter().flatten().map(|fault| fault.within("cel")));
-    if faults.is_empty() { Ok(()) } else { Err(Malformed(faults)) }
 }
