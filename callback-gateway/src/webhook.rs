@@ -156,21 +156,23 @@ impl Webhook {
     }
 
     /// Whether it has the signature that a wait asks for. Reads secrets from where they are, which may take its time.
-    pub fn is_signed(&self, signature: &str, limits: &Limits) -> bool {
-        let Ok(signature) = InboundSignature::parse(signature) else { return false };
-        let secrets = sender::references(&signature).unwrap_or_else(|error| {
+    pub fn verify(&self, signature: &str, limits: &Limits) -> Result<(), Refusal> {
+        let unverifiable = |error: &str| {
             if limits.logs_stranger() {
-                tracing::warn!(job.id = self.run.job_id, error, "the secrets of a wait cannot be read here");
+                tracing::warn!(job.id = self.run.job_id, error, "the signature of a wait cannot be verified here");
             }
-            Vec::new()
-        });
+            Refusal::unverifiable(error)
+        };
+        let signature = InboundSignature::parse(signature)
+            .map_err(|_| unverifiable("the signature that the wait asks for is not known to this version"))?;
+        let secrets = sender::references(&signature).map_err(|error| unverifiable(&error))?;
         let pairs = self
             .headers
             .iter()
             .map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?)));
         let headers: HeaderMap = pairs.flatten().collect();
         let request = InboundRequest { headers: &headers, body: &self.body, now_unix: self.received_unix };
-        signature.verify(&secrets, &request).is_ok()
+        signature.verify(&secrets, &request).map_err(|invalid| Refusal::invalid_signature(invalid.fault()))
     }
 }
 

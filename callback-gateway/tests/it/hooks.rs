@@ -205,6 +205,27 @@ async fn a_wait_that_asks_for_a_signature_takes_nothing_without_it() {
 }
 
 #[tokio::test]
+async fn a_hook_for_a_wait_whose_secret_cannot_be_read_is_to_be_sent_again_and_the_log_says_why() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let waits = r#"{"waits": [
+        {"name": "a", "for": "callback",
+          "signature": {"scheme": "github", "secrets": [{"file": "/no/such/webhook-secrets/a"}]}},
+        {"name": "b", "for": "callback", "cel": {"filter": "payload.ref == 'b'"}}], "need": 2}"#;
+    rig.suspend(&run, waits).await;
+
+    let hidden = rig.hook(&run, &[&signed::github(b"{}")], r#"{"ref": "a"}"#).await;
+    let other = rig.hook(&run, &[], r#"{"ref": "b"}"#).await;
+
+    assert_eq!((hidden.status, hidden.word(), hidden.header("retry-after")), (503, "unverifiable", Some("1")));
+    assert!(!hidden.body.to_string().contains("/no/such"), "{hidden:?}");
+    assert_eq!((other.status, other.word(), other.state()), (200, "applied", "waiting"));
+    let log = "delivery where via = 'hook' and verdict = 'rejected'
+        and reason like 'unverifiable: the gateway cannot read a secret: %/no/such/webhook-secrets/a%'";
+    until("it is logged", async || sql::count(&mut rig.connection, log).await == 1).await;
+}
+
+#[tokio::test]
 async fn whoever_would_wake_a_function_that_waits_for_no_callback_is_told_so() {
     let mut rig = Rig::start().await;
     let run = rig.claim().await;
