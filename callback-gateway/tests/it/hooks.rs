@@ -2,6 +2,7 @@
 
 use posthaste_engine::{
     claim::ClaimedRun,
+    delivery::{self, Which},
     inbox, judging,
     suspend::{Suspend, suspend},
 };
@@ -54,6 +55,12 @@ impl Rig {
             default_timeout: HOUR.callback,
         }];
         suspend(&mut self.dispatcher.settles, &suspends, &[run.lease.lease_id]).await.unwrap();
+    }
+
+    /// What the log lists, newest first, and whether it is still kept.
+    async fn listed(&mut self) -> Vec<(String, bool)> {
+        let all = delivery::list(&mut self.connection, Which::default(), None, 10).await.unwrap();
+        all.into_iter().map(|one| (one.verdict, one.kept)).collect()
     }
 
     pub async fn result(&mut self, run: &ClaimedRun) -> String {
@@ -142,6 +149,7 @@ async fn what_no_expression_could_judge_is_judged_again_when_asked() {
     let kept = inbox::list(&mut rig.connection, None, None, 10).await.unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].quarantine.payload, br#"{"status": "done"}"#);
+    until("it is listed as kept", async || rig.listed().await == [("quarantined".to_owned(), true)]).await;
 
     rig.endpoint(r#"{"on_complete": "payload.status == 'done' && headers['x-kind'] == 'sent'"}"#).await;
     assert!(judging::ask(&mut rig.connection, kept[0].id).await.unwrap());
@@ -153,6 +161,8 @@ async fn what_no_expression_could_judge_is_judged_again_when_asked() {
         sql::text(&mut rig.connection, &format!("select coalesce(({log}), '')")).await == "quarantined applied"
     })
     .await;
+    let settled = [("applied".to_owned(), false), ("quarantined".to_owned(), false)];
+    assert_eq!(rig.listed().await, settled, "whoever works off the list sees what is left");
 }
 
 #[tokio::test]
