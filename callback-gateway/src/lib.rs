@@ -30,6 +30,7 @@ mod sender;
 mod serve;
 mod settings;
 mod share;
+mod start;
 mod terms;
 mod told;
 mod verb;
