@@ -6,7 +6,7 @@ use posthaste_engine::{filter::Input, held::RunRef, standing::Standing};
 use posthaste_protocol::{callback::CallbackAnswer, id::JobId, job::JobRef};
 
 use crate::{
-    callbacks::limited,
+    admit::limited,
     gateway::Gateway,
     judge::aside,
     payload::Payload,

@@ -15,9 +15,9 @@ use posthaste_protocol::{
 use posthaste_service::clock;
 
 use crate::{
+    admit::{bad_signature, bad_token, limited},
     aim::{NO_JOB, aim},
     body::{self, Held, Room},
-    callbacks::{bad_token, limited},
     came::Came,
     credential,
     gateway::Gateway,
@@ -171,14 +171,6 @@ async fn keep(
         Err(refusal) => Err(refusal),
     };
     (answer, Some(why), inbox)
-}
-
-fn bad_signature(gateway: &Gateway, peer: Option<SocketAddr>, invalid: InvalidSignature) -> Refusal {
-    if gateway.limits.admits_bad_token(peer) {
-        return Refusal::invalid_signature(invalid.fault());
-    }
-    gateway.metrics.limited("bad_tokens");
-    Refusal::rate_limited("too many requests without a valid signature")
 }
 
 /// The headers of a kept webhook.

@@ -5,6 +5,7 @@
 //! `group_commit` takes to the engine, many at once, and which is answered after the commit. Every other answer is a
 //! `refusal`; none is a 500, since whoever calls back must try again.
 
+mod admit;
 mod aim;
 mod answer;
 mod background;
