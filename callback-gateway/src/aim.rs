@@ -11,7 +11,8 @@ use crate::{
     judge::aside,
     payload::Payload,
     refusal::Refusal,
-    webhook::{Taken, Webhook, take},
+    take::{Taken, take},
+    webhook::Webhook,
     work::{Done, Work},
 };
 

@@ -24,8 +24,9 @@ use crate::{
     note::note,
     refusal::Refusal,
     sender::Sender,
+    take::Taken,
     verb::OF_WEBHOOKS,
-    webhook::{Taken, Verified, Webhook, visible},
+    webhook::{Verified, Webhook, visible},
     work::{Done, Work, run_of},
 };
 

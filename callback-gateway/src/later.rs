@@ -20,7 +20,8 @@ use crate::{
     hooks::headers_of,
     note::note,
     refusal::Refusal,
-    webhook::{Taken, Verified, Webhook},
+    take::Taken,
+    webhook::{Verified, Webhook},
 };
 
 /// How often it is looked whether one is due.

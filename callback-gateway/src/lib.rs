@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod share;
 mod start;
+mod take;
 mod terms;
 mod told;
 mod verb;

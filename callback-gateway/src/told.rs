@@ -32,7 +32,9 @@ pub fn answer(id: JobId, told: &Told) -> Result<CallbackAnswer, Refusal> {
 /// Who ended the run, in a sentence.
 fn won(Winner { outcome, ended_by, action }: &Winner) -> String {
     match action {
-        _ if outcome == "suspended" => "the run waits no more: what it waited for has come, or its time is over".to_owned(),
+        _ if outcome == "suspended" => {
+            "the run waits no more: what it waited for has come, or its time is over".to_owned()
+        }
         Some(action) => format!("the run ended as {outcome}, by a callback that said {action}"),
         None => format!("the run ended as {outcome}, by the {ended_by}"),
     }

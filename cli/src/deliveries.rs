@@ -79,7 +79,7 @@ async fn list(all: All) -> anyhow::Result<()> {
             row.source.clone().unwrap_or_else(|| row.via.clone()),
             row.action.clone().unwrap_or_default(),
             row.verdict.clone(),
-            if row.kept { "kept" } else { "" }.to_owned(),
+            String::from(if row.kept { "kept" } else { "" }),
             row.bytes.to_string(),
             cut(row.reason.as_deref().unwrap_or_default(), 60),
         ]);

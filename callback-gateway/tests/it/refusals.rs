@@ -129,7 +129,15 @@ async fn nothing_but_post_has_an_effect_anywhere() {
 #[tokio::test]
 async fn what_is_nowhere_is_404_and_does_not_repeat_the_path() {
     let gateway = Served::start(NOWHERE).await;
-    for path in ["/", "/livez", "/metrics", "/v1/jobs", "/v1/callbacks", "/v1/callbacks/ph1.secret", "/v1/callbacks/ph1.secret/finish"] {
+    for path in [
+        "/",
+        "/livez",
+        "/metrics",
+        "/v1/jobs",
+        "/v1/callbacks",
+        "/v1/callbacks/ph1.secret",
+        "/v1/callbacks/ph1.secret/finish",
+    ] {
         let answer = exchange(gateway.address, &post(path, &[], b"{}")).await;
         assert_eq!((answer.status, answer.word()), (404, "not_found"), "{path}");
         assert!(!answer.body.to_string().contains("secret"));

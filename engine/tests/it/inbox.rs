@@ -90,7 +90,8 @@ async fn the_sweep_drops_signals_of_jobs_that_ended_and_gives_the_others_to_thei
     run(&mut connection, "update posthaste.inbox set look_at = now()").await;
     assert_eq!(inbox::sweep(&mut connection, 10).await.unwrap(), Swept { rows: 1, met: 0, dropped: 1 });
     assert_eq!(count(&mut connection, "inbox").await, 0);
-    let logged = "delivery where run_lease = 2 and inbox_id is not null and bytes = 1 and via = 'callback' and action = 'resume'
+    let logged =
+        "delivery where run_lease = 2 and inbox_id is not null and bytes = 1 and via = 'callback' and action = 'resume'
         and source is null and verdict = 'rejected' and reason = 'it was kept, and its job has ended'";
     assert_eq!(count(&mut connection, logged).await, 1);
 }
