@@ -298,4 +298,7 @@ async fn a_token_wakes_a_suspended_function_and_stores_its_steps() {
     assert_eq!((second.status, second.word(), second.state()), (200, "applied", "available"));
     let again = rig.call(&run, "resume", r#"{"payload": {"n": 2}}"#).await;
     assert_eq!((again.status, again.word()), (200, "duplicate"));
+    let late = rig.call(&run, "resume", r#"{"payload": 3}"#).await;
+    assert_eq!((late.status, late.word(), late.state()), (409, "already_finalized", "available"));
+    assert!(late.body["detail"].as_str().unwrap().starts_with("the run waits no more"), "{late:?}");
 }
