@@ -6,12 +6,13 @@ use posthaste_engine::{filter::Input, held::RunRef, standing::Standing};
 use posthaste_protocol::{callback::CallbackAnswer, id::JobId, job::JobRef};
 
 use crate::{
-    callbacks::limited,
+    admit::limited,
     gateway::Gateway,
     judge::aside,
     payload::Payload,
     refusal::Refusal,
-    webhook::{Taken, Webhook, take},
+    take::{Taken, take},
+    webhook::Webhook,
     work::{Done, Work},
 };
 
@@ -63,9 +64,11 @@ pub async fn aim(gateway: &Arc<Gateway>, webhook: &mut Arc<Webhook>) -> Result<T
 async fn correlate(gateway: &Arc<Gateway>, webhook: &Arc<Webhook>) -> Result<Result<Option<i64>, String>, Refusal> {
     let name = webhook.came.source().unwrap_or_default();
     let terms = gateway.terms.load_full();
-    let Some(sender) = terms.sender(name) else {
-        let unknown = format!("the source {name} is not known here");
-        return if terms.is_read { Ok(Err(unknown)) } else { Err(Refusal::database_unavailable()) };
+    let sender = match terms.sender(name) {
+        Some(Ok(sender)) => sender,
+        Some(Err(why)) => return Ok(Err(format!("the source {name}: {why}"))),
+        None if terms.is_read => return Ok(Err(format!("the source {name} is not known here"))),
+        None => return Err(Refusal::database_unavailable()),
     };
     let (expression, webhook) = (sender.correlate.clone(), Arc::clone(webhook));
     let found = aside(&gateway.judges, move || {

@@ -8,12 +8,12 @@ use posthaste_engine::callback::Told;
 use posthaste_protocol::{
     action::Action,
     callback::{CallbackAnswer, CallbackRequest},
-    id::JobId,
     problem::Code,
-    token::{Claims, InvalidToken, TokenKind},
+    token::{Claims, TokenKind},
 };
 
 use crate::{
+    admit::{bad_token, limited},
     body::{self, Held, Room},
     came::Came,
     credential::{self, Fingerprint},
@@ -93,23 +93,4 @@ fn admit(
     }
     limited(gateway, claims.job_id)?;
     Ok(claims)
-}
-
-/// Refuses what comes for a job too often.
-pub fn limited(gateway: &Gateway, job: JobId) -> Result<(), Refusal> {
-    if gateway.limits.admits_callback(job) {
-        return Ok(());
-    }
-    gateway.metrics.limited("job");
-    Err(Refusal::rate_limited("this job is called back too often; try again"))
-}
-
-/// The refusal of a token that is not accepted.
-pub fn bad_token(gateway: &Gateway, peer: Option<SocketAddr>, invalid: InvalidToken) -> Refusal {
-    gateway.metrics.bad_token(invalid);
-    if gateway.limits.admits_bad_token(peer) {
-        return Refusal::invalid_token();
-    }
-    gateway.metrics.limited("bad_tokens");
-    Refusal::rate_limited("too many requests without a valid token")
 }

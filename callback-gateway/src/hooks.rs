@@ -8,24 +8,25 @@ use posthaste_engine::{held::RunRef, inbox::Quarantine};
 use posthaste_protocol::{
     callback::{CallbackAnswer, CallbackOutcome, of_hook},
     id::JobId,
-    inbound::{InboundRequest, SchemeName, slack_challenge},
+    inbound::{InboundRequest, InvalidSignature, SchemeName, slack_challenge},
     problem::Code,
     token::{Claims, TokenKind},
 };
 use posthaste_service::clock;
 
 use crate::{
+    admit::{bad_signature, bad_token, limited},
     aim::{NO_JOB, aim},
     body::{self, Held, Room},
-    callbacks::{bad_token, limited},
     came::Came,
     credential,
     gateway::Gateway,
     note::note,
     refusal::Refusal,
     sender::Sender,
+    take::Taken,
     verb::OF_WEBHOOKS,
-    webhook::{Taken, Verified, Webhook, visible},
+    webhook::{Verified, Webhook, visible},
     work::{Done, Work, run_of},
 };
 
@@ -82,6 +83,10 @@ pub async fn source(
         return Err(if terms.is_read { unknown() } else { Refusal::database_unavailable() });
     };
     let (came, mut bytes) = (Came::Source(name.to_owned()), 0);
+    let sender = match sender {
+        Ok(sender) => sender,
+        Err(why) => return refused(gateway, &came, None, bytes, Refusal::unverifiable(why)),
+    };
     let (webhook, room) = match of_source(gateway, peer, sender, &came, request, &mut bytes).await {
         Ok(read) => read,
         Err(refusal) => return refused(gateway, &came, None, bytes, refusal),
@@ -104,7 +109,7 @@ async fn of_source(
 ) -> Result<(Webhook, Room), Refusal> {
     let (Parts { headers, .. }, body) = request.into_parts();
     body::check_type(&headers, false)?;
-    let bad = |_| bad_signature(gateway, peer);
+    let bad = |invalid: InvalidSignature| bad_signature(gateway, peer, invalid);
     sender.signature.verify_head(&sender.secrets, &headers, clock::unix_now()).map_err(bad)?;
     let rooms = &gateway.rooms;
     let room = if gateway.limits.suspects(peer) { &rooms.suspects } else { &rooms.sources };
@@ -167,14 +172,6 @@ async fn keep(
         Err(refusal) => Err(refusal),
     };
     (answer, Some(why), inbox)
-}
-
-fn bad_signature(gateway: &Gateway, peer: Option<SocketAddr>) -> Refusal {
-    if gateway.limits.admits_bad_token(peer) {
-        return Refusal::invalid_signature();
-    }
-    gateway.metrics.limited("bad_tokens");
-    Refusal::rate_limited("too many requests without a valid signature")
 }
 
 /// The headers of a kept webhook.

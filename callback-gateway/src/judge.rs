@@ -67,7 +67,8 @@ fn expressions(
     wait: Option<&OpenWait>,
 ) -> Result<Option<CelSpec>, String> {
     if let Some(name) = webhook.came.source() {
-        let sender = terms.sender(name).ok_or_else(|| format!("the source {name} is not known here"))?;
+        let sender = terms.sender(name).unwrap_or(Err("it is not known here"));
+        let sender = sender.map_err(|why| format!("the source {name}: {why}"))?;
         if let Some(spec) = &sender.cel {
             return Ok(Some(spec.clone()));
         }
@@ -94,11 +95,15 @@ pub async fn judge(
 }
 
 fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Taker>) -> Result<Judged, Refusal> {
-    let mut read: Option<Payload> = None;
+    let (mut read, mut refused): (Option<Payload>, Option<Refusal>) = (None, None);
     for Taker { wait, signature, spec } in takers {
         let signed_for = wait.clone().filter(|_| signature.is_some());
         let is_verified = signed_for.as_deref().is_none_or(|wait| webhook.verified.is_for(wait));
-        if !is_verified && !signature.is_some_and(|signature| webhook.is_signed(&signature, &gateway.limits)) {
+        if let Some(signature) = signature.filter(|_| !is_verified)
+            && let Err(refusal) = webhook.verify(&signature, &gateway.limits)
+        {
+            // It may be for this wait, whose signature nobody can verify: its sender must try again.
+            refused = refused.filter(Refusal::is_passing).or(Some(refusal));
             continue;
         }
         let payload = match read.take() {
@@ -112,10 +117,10 @@ fn ask(gateway: &Gateway, webhook: &Webhook, run: Box<WaitingOn>, takers: Vec<Ta
             verdict => return Ok(Judged { run, wait, signed_for, json: payload.json, verdict }),
         }
     }
-    if read.is_none() {
-        return Err(Refusal::invalid_signature());
+    match refused {
+        Some(refusal) if read.is_none() || refusal.is_passing() => Err(refusal),
+        _ => Ok(Judged { run, wait: None, signed_for: None, json: None, verdict: Ok(Verdict::Ignore) }),
     }
-    Ok(Judged { run, wait: None, signed_for: None, json: None, verdict: Ok(Verdict::Ignore) })
 }
 
 fn apply(filter: &Filter, webhook: &Webhook, run: &WaitingOn, payload: &Payload) -> Result<Verdict, String> {

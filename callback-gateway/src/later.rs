@@ -18,9 +18,10 @@ use crate::{
     came::Came,
     gateway::Gateway,
     hooks::headers_of,
-    note::{note, word},
+    note::note,
     refusal::Refusal,
-    webhook::{Taken, Verified, Webhook},
+    take::Taken,
+    webhook::{Verified, Webhook},
 };
 
 /// How often it is looked whether one is due.
@@ -117,9 +118,8 @@ fn fate(taken: Result<Taken, Refusal>, came: &Came, is_for_job: bool) -> Fate {
 }
 
 fn refused(refusal: Refusal) -> Fate {
-    let answer = Err(refusal);
-    let reason = format!("it was kept, and refused later: {}", word(&answer));
-    Fate::Settled(answer, reason)
+    let reason = format!("it was kept, and refused later: {}", refusal.reason());
+    Fate::Settled(Err(refusal), reason)
 }
 
 fn webhook(due: Due) -> Webhook {

@@ -5,6 +5,7 @@
 //! `group_commit` takes to the engine, many at once, and which is answered after the commit. Every other answer is a
 //! `refusal`; none is a 500, since whoever calls back must try again.
 
+mod admit;
 mod aim;
 mod answer;
 mod background;
@@ -30,6 +31,8 @@ mod sender;
 mod serve;
 mod settings;
 mod share;
+mod start;
+mod take;
 mod terms;
 mod told;
 mod verb;

@@ -26,7 +26,7 @@ pub fn word(answer: &Result<CallbackAnswer, Refusal>) -> &'static str {
     answer.as_ref().map_or_else(|refusal| refusal.code().as_str(), |answer| answer.outcome.as_str())
 }
 
-/// The verdict for the log; `None` where it is our fault that it was refused: it will come again.
+/// The verdict for the log; `None` where we had no time for it: it will come again.
 fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdict> {
     match answer {
         Ok(answer) => Some(match answer.outcome {
@@ -36,7 +36,7 @@ fn verdict(answer: &Result<CallbackAnswer, Refusal>) -> Option<DeliveryVerdict> 
             CallbackOutcome::Buffered => DeliveryVerdict::Buffered,
             CallbackOutcome::Quarantined => DeliveryVerdict::Quarantined,
         }),
-        Err(refusal) if refusal.is_passing() && refusal.code() != Code::RateLimited => None,
+        Err(refusal) if matches!(refusal.code(), Code::Overloaded | Code::DatabaseUnavailable) => None,
         Err(_) => Some(DeliveryVerdict::Rejected),
     }
 }
@@ -73,7 +73,7 @@ pub fn note(
         via: came.via(),
         verdict,
         action: said.map(Action::as_str),
-        reason: reason.map(str::to_owned).or_else(|| answer.is_err().then(|| word.to_owned())),
+        reason: reason.map(str::to_owned).or_else(|| answer.as_ref().err().map(Refusal::reason)),
         source: came.source().map(str::to_owned),
     });
 }

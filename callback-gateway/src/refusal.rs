@@ -3,6 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use posthaste_protocol::{
+    excerpt::{ERROR_BYTES, clean},
+    inbound::SignatureFault,
     job::{JobRef, State},
     problem::{self, Code, FieldError, Problem},
 };
@@ -17,6 +19,8 @@ pub struct Refusal {
     problem: Box<Problem>,
     /// The number that the stored steps have, for a checkpoint that came too late.
     seq: Option<u32>,
+    /// What nobody but the operator is told.
+    why: Option<Box<str>>,
 }
 
 /// A problem as it is written here.
@@ -39,9 +43,14 @@ impl Refusal {
         Self::new(Code::InvalidToken, "there is no callback token, or it is not accepted")
     }
 
-    /// 401, the same for every reason.
-    pub fn invalid_signature() -> Self {
-        Self::new(Code::InvalidSignature, "the request is not signed as it must be")
+    /// 401, the same for every reason, which only the log says.
+    pub fn invalid_signature(fault: SignatureFault) -> Self {
+        Self::new(Code::InvalidSignature, "the request is not signed as it must be").because(fault.as_str())
+    }
+
+    /// 503: what verifies the signature cannot be used here; only the log says why.
+    pub fn unverifiable(why: &str) -> Self {
+        Self::new(Code::Unverifiable, "the signature cannot be verified now; try again").because(why)
     }
 
     /// 429: this peer, or this job, is over its limit.
@@ -81,9 +90,22 @@ impl Refusal {
         Self { seq: Some(seq), ..Self::conflict(Code::Conflict, detail, job) }
     }
 
+    fn because(self, why: &str) -> Self {
+        Self { why: Some(clean(why.as_bytes(), ERROR_BYTES).into()), ..self }
+    }
+
     /// Whether the same request may be taken in a moment.
     pub const fn is_passing(&self) -> bool {
-        matches!(self.problem.code, Code::RateLimited | Code::Overloaded | Code::DatabaseUnavailable)
+        matches!(
+            self.problem.code,
+            Code::RateLimited | Code::Overloaded | Code::DatabaseUnavailable | Code::Unverifiable
+        )
+    }
+
+    /// The reason as the delivery log has it: the code, and what its sender is not told.
+    pub fn reason(&self) -> String {
+        let code = self.code();
+        self.why.as_ref().map_or_else(|| code.to_string(), |why| format!("{code}: {why}"))
     }
 
     /// The run that it was for goes on, and waits for nothing that takes it.
@@ -109,7 +131,7 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), seq: None }
+        Self { problem: Box::new(problem), seq: None, why: None }
     }
 }
 
@@ -152,6 +174,7 @@ mod tests {
             (Refusal::overloaded(), true),
             (Refusal::database_unavailable(), true),
             (Refusal::rate_limited("slow down"), true),
+            (Refusal::unverifiable("no secret"), true),
             (Refusal::invalid_token(), false),
             (Refusal::new(Code::PastRetention, ""), false),
         ] {

@@ -45,6 +45,15 @@ impl<'p> Route<'p> {
         (!name.contains('/')).then_some(Self::Source { name })
     }
 
+    /// What whoever asked for nothing is told. Never repeats the path.
+    pub fn missing(path: &str, base: &str) -> String {
+        let path = path.strip_prefix(base).unwrap_or(path);
+        if path == CALLBACKS_PATH || below(path, CALLBACKS_PATH).is_some() {
+            return format!("the URL of a callback ends in an action, one of {}", Action::WORDS.join(", "));
+        }
+        "there is no such route".to_owned()
+    }
+
     /// The route's name, for metrics.
     pub const fn name(self) -> &'static str {
         match self {

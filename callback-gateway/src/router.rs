@@ -42,7 +42,7 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         }
         Some(Route::Hook { token }) => hooks::hook(&gateway, peer, token, request).await,
         Some(Route::Source { name }) => hooks::source(&gateway, peer, name, request).await,
-        None => Err(Refusal::new(Code::NotFound, "there is no such route")),
+        None => Err(Refusal::new(Code::NotFound, Route::missing(&path, &gateway.base))),
     };
     let (outcome, response) = match answered {
         Ok(Heard::Answer(answer)) => (answer.outcome.as_str(), response(&answer)),

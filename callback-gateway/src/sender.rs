@@ -1,5 +1,7 @@
 //! Senders: named sources, ready to be verified and understood.
 
+use std::fmt::Display;
+
 use posthaste_engine::{filter::Expression, source::SourceRow};
 use posthaste_protocol::{
     cel::CelSpec,
@@ -17,7 +19,7 @@ use secrecy::ExposeSecret as _;
 pub struct Sender {
     /// How it signs.
     pub signature: InboundSignature,
-    /// What it signs with; none where none could be resolved, and then nothing verifies.
+    /// What it signs with.
     pub secrets: Vec<InboundSecret>,
     /// Finds the job.
     pub correlate: Expression,
@@ -48,8 +50,9 @@ pub fn references(signature: &InboundSignature) -> Result<Vec<InboundSecret>, St
     });
     references
         .map(|reference| {
-            let secret = place(reference).resolve().map_err(|error| error.to_string())?;
-            InboundSecret::parse(signature.scheme.name(), secret.expose_secret()).map_err(|error| error.to_string())
+            let unread = |error: &dyn Display| format!("the gateway cannot read a secret: {error}");
+            let secret = place(reference).resolve().map_err(|error| unread(&error))?;
+            InboundSecret::parse(signature.scheme.name(), secret.expose_secret()).map_err(|error| unread(&error))
         })
         .collect()
 }

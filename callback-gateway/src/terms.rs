@@ -73,7 +73,8 @@ pub struct AllTerms {
     lanes: Vec<Arc<Lane>>,
     by_lane: HashMap<i32, Arc<Terms>>,
     by_endpoint: HashMap<String, Arc<Terms>>,
-    senders: Arc<HashMap<String, Sender>>,
+    /// Every source, or why it cannot be used here.
+    senders: Arc<HashMap<String, Result<Sender, String>>>,
     unknown: Arc<Terms>,
     /// Endpoints that a newer version wrote: nobody here knows their expressions.
     unreadable: HashSet<String>,
@@ -107,9 +108,9 @@ impl AllTerms {
         self.unreadable.contains(name)
     }
 
-    /// The source of this name.
-    pub fn sender(&self, name: &str) -> Option<&Sender> {
-        self.senders.get(name)
+    /// The source of this name; `Err` says, for people, why it cannot be used here.
+    pub fn sender(&self, name: &str) -> Option<Result<&Sender, &str>> {
+        self.senders.get(name).map(|sender| sender.as_ref().map_err(String::as_str))
     }
 
     /// Gives each lane the terms of the endpoint that its jobs name, else of the one that takes their kind, else of the one
@@ -168,8 +169,8 @@ pub async fn renew(connection: &mut PgConnection, terms: &ArcSwap<AllTerms>) -> 
     Ok(renewed)
 }
 
-/// Reads lanes, endpoints and sources. What cannot be used is left out: lanes then have the terms of the contract, and a source
-/// is not known here.
+/// Reads lanes, endpoints and sources. An endpoint that cannot be read is left out: its lanes then have the terms of the
+/// contract.
 async fn load(
     session: &mut Session,
     keys: Option<&SealKeys>,
@@ -181,19 +182,17 @@ async fn load(
         .await?;
     let mut senders = HashMap::with_capacity(sources.len());
     for row in sources {
-        match Sender::resolve(&row, keys) {
-            Ok(sender) => {
-                warned.remove(&row.name);
-                senders.insert(row.name, sender);
-            }
+        let sender = Sender::resolve(&row, keys);
+        match &sender {
+            Ok(_) => drop(warned.remove(&row.name)),
             // Once per change, not at every look.
-            Err(reason) => {
-                if warned.get(&row.name) != Some(&reason) {
-                    tracing::warn!(source.name = row.name, reason, "source cannot be used here");
-                    warned.insert(row.name, reason);
-                }
+            Err(reason) if warned.get(&row.name) != Some(reason) => {
+                tracing::warn!(source.name = row.name, reason, "source cannot be used here");
+                warned.insert(row.name.clone(), reason.clone());
             }
+            Err(_) => {}
         }
+        senders.insert(row.name, sender);
     }
     for name in &all.unreadable {
         if warned.insert(format!("endpoint {name}"), String::new()).is_none() {

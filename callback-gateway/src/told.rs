@@ -32,6 +32,9 @@ pub fn answer(id: JobId, told: &Told) -> Result<CallbackAnswer, Refusal> {
 /// Who ended the run, in a sentence.
 fn won(Winner { outcome, ended_by, action }: &Winner) -> String {
     match action {
+        _ if outcome == "suspended" => {
+            "the run waits no more: what it waited for has come, or its time is over".to_owned()
+        }
         Some(action) => format!("the run ended as {outcome}, by a callback that said {action}"),
         None => format!("the run ended as {outcome}, by the {ended_by}"),
     }
@@ -56,6 +59,10 @@ mod tests {
                 "the run ended as completed, by a callback that said complete",
             ),
             (Some(winner(None, "dispatcher")), "the run ended as completed, by the dispatcher"),
+            (
+                Some(Winner { outcome: "suspended".to_owned(), ..winner(Some("resume"), "callback") }),
+                "the run waits no more: what it waited for has come, or its time is over",
+            ),
             (None, "the job is completed"),
         ] {
             let told = Told::AlreadyFinalized { state: State::Completed, winner };

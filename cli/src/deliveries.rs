@@ -71,7 +71,7 @@ async fn list(all: All) -> anyhow::Result<()> {
     if all.json {
         return output::json(&json!({"deliveries": rows.iter().map(document).collect::<Vec<_>>()}));
     }
-    let mut table = Table::new(&["id", "at", "job", "via", "action", "verdict", "bytes", "reason"]);
+    let mut table = Table::new(&["id", "at", "job", "via", "action", "verdict", "kept", "bytes", "reason"]);
     for row in &rows {
         table.row([
             row.delivery_id.to_string(),
@@ -80,6 +80,7 @@ async fn list(all: All) -> anyhow::Result<()> {
             row.source.clone().unwrap_or_else(|| row.via.clone()),
             row.action.clone().unwrap_or_default(),
             row.verdict.clone(),
+            String::from(if row.kept { "kept" } else { "" }),
             row.bytes.to_string(),
             cut(row.reason.as_deref().unwrap_or_default(), 60),
         ]);
@@ -106,6 +107,6 @@ fn document(row: &Logged) -> Value {
     json!({
         "id": row.delivery_id.to_string(), "at": row.at, "job_id": row.job_id.map(|id| id.to_string()),
         "run_lease": row.run_lease, "via": row.via, "source": row.source, "action": row.action,
-        "verdict": row.verdict, "reason": row.reason, "bytes": row.bytes,
+        "verdict": row.verdict, "reason": row.reason, "bytes": row.bytes, "kept": row.kept,
     })
 }

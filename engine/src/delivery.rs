@@ -119,6 +119,8 @@ pub struct Logged {
     pub reason: Option<String>,
     /// As in [`Delivery`].
     pub source: Option<String>,
+    /// What was kept of it is still there: to be judged later, or in quarantine.
+    pub kept: bool,
 }
 
 impl FromRow<'_, PgRow> for Logged {
@@ -135,6 +137,7 @@ impl FromRow<'_, PgRow> for Logged {
             action: row.try_get("action")?,
             reason: row.try_get("reason")?,
             source: row.try_get("source")?,
+            kept: row.try_get("kept")?,
         })
     }
 }

@@ -109,7 +109,8 @@ pub(crate) fn read_entries<'a>(
             if shape.later.contains(&name) {
                 faults.push(&here, "not_supported_yet", "is not supported yet");
             } else {
-                faults.push(&here, "unknown_field", "is not a known field");
+                let message = format!("is not a known field: there are {}", shape.known.join(", "));
+                faults.push(&here, "unknown_field", message);
             }
             return;
         };

@@ -63,6 +63,8 @@ words! {
         Overloaded = "overloaded",
         /// 503: Postgres is away; `retry-after` says when.
         DatabaseUnavailable = "database_unavailable",
+        /// 503: the gateway cannot read what verifies the sender's signature; `retry-after` says when.
+        Unverifiable = "unverifiable",
         /// 503: `POSTHASTE_SECRET_KEYS` is not set, so no secret can be sealed or opened.
         SecretKeysMissing = "secret_keys_missing",
     }
@@ -93,7 +95,7 @@ impl Code {
             Self::Invalid => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::Overloaded | Self::DatabaseUnavailable | Self::SecretKeysMissing => 503,
+            Self::Overloaded | Self::DatabaseUnavailable | Self::Unverifiable | Self::SecretKeysMissing => 503,
         }
     }
 
@@ -126,6 +128,7 @@ impl Code {
             Self::Internal => "Something went wrong on our side",
             Self::Overloaded => "The service is overloaded",
             Self::DatabaseUnavailable => "The database is unavailable",
+            Self::Unverifiable => "The signature cannot be verified now",
             Self::SecretKeysMissing => "No secret keys are configured",
         }
     }
@@ -292,6 +295,7 @@ mod tests {
             (Code::PayloadTooLarge, 413),
             (Code::UnsupportedMediaType, 415),
             (Code::Invalid, 422),
+            (Code::Unverifiable, 503),
         ];
         for (code, status) in statuses {
             assert_eq!(code.status(), status, "{code}");

@@ -120,6 +120,6 @@ fn document(row: &Logged) -> Value {
     json!({
         "id": row.delivery_id.to_string(), "at": rfc3339(row.at), "job_id": row.job_id.map(|id| id.to_string()),
         "run_lease": row.run_lease, "via": row.via, "source": row.source, "action": row.action,
-        "verdict": row.verdict, "reason": row.reason, "bytes": row.bytes,
+        "verdict": row.verdict, "reason": row.reason, "bytes": row.bytes, "kept": row.kept,
     })
 }

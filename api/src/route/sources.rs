@@ -132,6 +132,7 @@ fn document(row: &SourceRow) -> Result<Value, ApiError> {
     let mut document: Value = serde_json::from_str(&row.spec).map_err(|_| ApiError::internal())?;
     if let Value::Object(fields) = &mut document {
         fields.insert("name".to_owned(), json!(row.name));
+        fields.insert("sealed_secrets".to_owned(), json!(row.secret.is_some()));
         fields.insert("version".to_owned(), json!(row.version));
         fields.insert("created_at".to_owned(), json!(rfc3339(row.created_at)));
         fields.insert("updated_at".to_owned(), json!(rfc3339(row.updated_at)));

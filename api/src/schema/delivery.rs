@@ -32,6 +32,8 @@ pub struct Delivery {
     reason: Option<String>,
     /// Of its body.
     bytes: i32,
+    /// It is still kept, to be judged later: of a quarantined one, nobody has settled it yet.
+    kept: bool,
 }
 
 /// Deliveries, newest first.

@@ -45,6 +45,8 @@ pub struct InboundSignature {
 #[derive(Serialize, ToSchema)]
 pub struct Source {
     name: String,
+    /// It has secrets that are sealed, and shown to nobody, beside the references of its signature.
+    sealed_secrets: bool,
     /// Counts the changes, from 1.
     version: i64,
     created_at: DateTime<Utc>,

@@ -18,6 +18,7 @@ async fn a_source_is_written_read_changed_and_deleted_without_showing_its_secret
     let client = Client::start(&db);
     let made = client.put("/v1/sources/gh", SPEC).await;
     assert_eq!((made.status.as_u16(), &made.body["version"]), (201, &1.into()), "{made:?}");
+    assert_eq!(made.body["sealed_secrets"], true);
     let kept = SPEC.replace(r#", "secrets": ["0123456789abcdef"]"#, "");
     let changed = client.put("/v1/sources/gh", &kept).await;
     assert_eq!((changed.status.as_u16(), &changed.body["version"]), (200, &2.into()));

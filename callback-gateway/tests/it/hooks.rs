@@ -2,6 +2,7 @@
 
 use posthaste_engine::{
     claim::ClaimedRun,
+    delivery::{self, Which},
     inbox, judging,
     suspend::{Suspend, suspend},
 };
@@ -54,6 +55,12 @@ impl Rig {
             default_timeout: HOUR.callback,
         }];
         suspend(&mut self.dispatcher.settles, &suspends, &[run.lease.lease_id]).await.unwrap();
+    }
+
+    /// What the log lists, newest first, and whether it is still kept.
+    async fn listed(&mut self) -> Vec<(String, bool)> {
+        let all = delivery::list(&mut self.connection, Which::default(), None, 10).await.unwrap();
+        all.into_iter().map(|one| (one.verdict, one.kept)).collect()
     }
 
     pub async fn result(&mut self, run: &ClaimedRun) -> String {
@@ -142,6 +149,7 @@ async fn what_no_expression_could_judge_is_judged_again_when_asked() {
     let kept = inbox::list(&mut rig.connection, None, None, 10).await.unwrap();
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].quarantine.payload, br#"{"status": "done"}"#);
+    until("it is listed as kept", async || rig.listed().await == [("quarantined".to_owned(), true)]).await;
 
     rig.endpoint(r#"{"on_complete": "payload.status == 'done' && headers['x-kind'] == 'sent'"}"#).await;
     assert!(judging::ask(&mut rig.connection, kept[0].id).await.unwrap());
@@ -153,6 +161,8 @@ async fn what_no_expression_could_judge_is_judged_again_when_asked() {
         sql::text(&mut rig.connection, &format!("select coalesce(({log}), '')")).await == "quarantined applied"
     })
     .await;
+    let settled = [("applied".to_owned(), false), ("quarantined".to_owned(), false)];
+    assert_eq!(rig.listed().await, settled, "whoever works off the list sees what is left");
 }
 
 #[tokio::test]
@@ -202,6 +212,27 @@ async fn a_wait_that_asks_for_a_signature_takes_nothing_without_it() {
     }
     let answer = rig.hook(&run, &[&signed::github(body.as_bytes())], body).await;
     assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "available"));
+}
+
+#[tokio::test]
+async fn a_hook_for_a_wait_whose_secret_cannot_be_read_is_to_be_sent_again_and_the_log_says_why() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let waits = r#"{"waits": [
+        {"name": "a", "for": "callback",
+          "signature": {"scheme": "github", "secrets": [{"file": "/no/such/webhook-secrets/a"}]}},
+        {"name": "b", "for": "callback", "cel": {"filter": "payload.ref == 'b'"}}], "need": 2}"#;
+    rig.suspend(&run, waits).await;
+
+    let hidden = rig.hook(&run, &[&signed::github(b"{}")], r#"{"ref": "a"}"#).await;
+    let other = rig.hook(&run, &[], r#"{"ref": "b"}"#).await;
+
+    assert_eq!((hidden.status, hidden.word(), hidden.header("retry-after")), (503, "unverifiable", Some("1")));
+    assert!(!hidden.body.to_string().contains("/no/such"), "{hidden:?}");
+    assert_eq!((other.status, other.word(), other.state()), (200, "applied", "waiting"));
+    let log = "delivery where via = 'hook' and verdict = 'rejected'
+        and reason like 'unverifiable: the gateway cannot read a secret: %/no/such/webhook-secrets/a%'";
+    until("it is logged", async || sql::count(&mut rig.connection, log).await == 1).await;
 }
 
 #[tokio::test]
@@ -267,4 +298,7 @@ async fn a_token_wakes_a_suspended_function_and_stores_its_steps() {
     assert_eq!((second.status, second.word(), second.state()), (200, "applied", "available"));
     let again = rig.call(&run, "resume", r#"{"payload": {"n": 2}}"#).await;
     assert_eq!((again.status, again.word()), (200, "duplicate"));
+    let late = rig.call(&run, "resume", r#"{"payload": 3}"#).await;
+    assert_eq!((late.status, late.word(), late.state()), (409, "already_finalized", "available"));
+    assert!(late.body["detail"].as_str().unwrap().starts_with("the run waits no more"), "{late:?}");
 }

@@ -5,7 +5,7 @@ use posthaste_tests::sql;
 
 use crate::{
     rig::{Rig, until},
-    signed::{github, secret_file},
+    signed::{SECRET, github, secret_file},
 };
 
 /// Of webhooks, in the order in which they were logged.
@@ -123,6 +123,26 @@ async fn an_early_hook_of_a_run_that_failed_is_in_quarantine_and_an_operator_may
     assert!(kept[0].quarantine.error.starts_with("its run is over"), "{:?}", kept[0]);
     assert!(judging::ask(&mut rig.connection, kept[0].id).await.unwrap());
     until("it is judged", async || rig.state(&run).await == "completed").await;
+}
+
+#[tokio::test]
+async fn an_early_hook_is_kept_while_the_secret_of_its_wait_cannot_be_read() {
+    let mut rig = Rig::start().await;
+    let run = rig.claim().await;
+    let body = r#"{"early": 1}"#;
+    assert_eq!(rig.hook(&run, &[&github(body.as_bytes())], body).await.word(), "buffered");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let signature = format!(r#"{{"scheme": "github", "secrets": [{{"file": {file:?}}}]}}"#);
+    rig.suspend(&run, &format!(r#"{{"wait": {{"name": "a", "for": "callback", "signature": {signature}}}}}"#)).await;
+    sql::run(&mut rig.connection, MAKE_DUE).await;
+    until("it was looked at", async || sql::count(&mut rig.connection, "inbox where judge_at > now()").await == 1)
+        .await;
+
+    std::fs::write(&file, SECRET).unwrap();
+    sql::run(&mut rig.connection, MAKE_DUE).await;
+
+    until("it wakes the function", async || rig.state(&run).await == "available").await;
 }
 
 #[tokio::test]

@@ -129,10 +129,21 @@ async fn nothing_but_post_has_an_effect_anywhere() {
 #[tokio::test]
 async fn what_is_nowhere_is_404_and_does_not_repeat_the_path() {
     let gateway = Served::start(NOWHERE).await;
-    for path in ["/", "/livez", "/metrics", "/v1/jobs", "/v1/callbacks/ph1.secret", "/v1/callbacks/ph1.secret/finish"] {
+    for path in [
+        "/",
+        "/livez",
+        "/metrics",
+        "/v1/jobs",
+        "/v1/callbacks",
+        "/v1/callbacks/ph1.secret",
+        "/v1/callbacks/ph1.secret/finish",
+    ] {
         let answer = exchange(gateway.address, &post(path, &[], b"{}")).await;
         assert_eq!((answer.status, answer.word()), (404, "not_found"), "{path}");
         assert!(!answer.body.to_string().contains("secret"));
+        let detail = answer.body["detail"].as_str().unwrap();
+        let ends = "the URL of a callback ends in an action, one of complete, fail, retry, snooze, cancel, ";
+        assert_eq!(detail.starts_with(ends), path.starts_with("/v1/callbacks"), "{path}: {detail}");
     }
 }
 

@@ -65,9 +65,32 @@ async fn without_its_signature_nothing_has_an_effect() {
     assert_eq!((headless.status, headless.word()), (401, "invalid_signature"));
     let unknown = rig.send("nobody", &[github(body.as_bytes())], &body).await;
     assert_eq!((unknown.status, unknown.word()), (404, "source_not_found"));
-    let log = "delivery where source = 'gh' and verdict = 'rejected' and reason = 'invalid_signature'";
-    until("they are logged", async || sql::count(&mut rig.connection, log).await == 4).await;
+    let log = "select coalesce(string_agg(reason, ' ' order by reason), '') from posthaste.delivery
+        where source = 'gh' and verdict = 'rejected'";
+    let missing = "invalid_signature: missing_header";
+    let all = [missing, missing, missing, "invalid_signature: no_match"].join(" ");
+    until("they are logged, with the reason", async || sql::text(&mut rig.connection, log).await == all).await;
     assert_eq!(rig.state(&run).await, "waiting");
+}
+
+#[tokio::test]
+async fn what_a_source_sends_whose_secret_cannot_be_read_is_to_be_sent_again_and_the_log_says_why() {
+    let mut rig = Rig::start().await;
+    let spec = r#"{"signature": {"scheme": "github", "secrets": [{"file": "/no/such/file"}]}, "correlate": "null"}"#;
+    put(&mut rig.connection, "gh", spec, Secrets::Replace(None)).await.unwrap();
+    rig.settle().await;
+
+    let answer = rig.send("gh", &[github(b"{}")], "{}").await;
+
+    assert_eq!((answer.status, answer.word(), answer.header("retry-after")), (503, "unverifiable", Some("1")));
+    assert!(!answer.body.to_string().contains("/no/such"), "{answer:?}");
+    let log = "delivery where source = 'gh' and verdict = 'rejected'
+        and reason like 'unverifiable: the gateway cannot read a secret: %/no/such/file%'";
+    until("it is logged", async || sql::count(&mut rig.connection, log).await == 1).await;
+
+    rig.source("gh", "github", r#""correlate": "null""#).await;
+    let again = rig.send("gh", &[github(b"{}")], "{}").await;
+    assert_eq!((again.status, again.word()), (200, "ignored"));
 }
 
 #[tokio::test]
@@ -85,7 +108,7 @@ async fn what_a_source_sends_and_is_refused_is_logged_some_times_a_minute() {
     }
     let reasons = "select coalesce(string_agg(distinct reason, ' ' order by reason), '') from posthaste.delivery
         where source = 'gh'";
-    let all = "invalid_signature payload_too_large unsupported_media_type";
+    let all = "invalid_signature: missing_header payload_too_large unsupported_media_type";
     until("they are logged", async || sql::text(&mut rig.connection, reasons).await == all).await;
     assert!(sql::count(&mut rig.connection, "delivery where source = 'gh'").await < 20);
 }

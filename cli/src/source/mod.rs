@@ -95,6 +95,7 @@ fn document(row: &SourceRow) -> anyhow::Result<Value> {
     let mut document = serde_json::from_str::<Value>(&row.spec)?;
     if let Value::Object(fields) = &mut document {
         fields.insert("name".to_owned(), json!(row.name));
+        fields.insert("sealed_secrets".to_owned(), json!(row.secret.is_some()));
         fields.insert("version".to_owned(), json!(row.version));
         fields.insert("created_at".to_owned(), json!(row.created_at));
         fields.insert("updated_at".to_owned(), json!(row.updated_at));

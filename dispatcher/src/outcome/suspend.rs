@@ -35,9 +35,8 @@ fn suspension(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> Result<Su
         return Err(format!("the body is larger than {} bytes", context.result_cap));
     }
     let text = std::str::from_utf8(answer.body).map_err(|_| "the body is not UTF-8".to_owned())?;
-    let suspension = Suspension::parse(text).map_err(|faults| {
-        faults.first().map_or_else(String::new, |fault| format!("{}: {}", fault.field, fault.message))
-    })?;
+    let suspension =
+        Suspension::parse(text).map_err(|faults| faults.first().map(ToString::to_string).unwrap_or_default())?;
     if let Some(wait) = suspension.waits.iter().find(|wait| wait.names_foreign_secret()) {
         let name = &wait.name;
         return Err(format!(

@@ -199,6 +199,7 @@ fn a_suspension_that_cannot_be_is_a_failed_attempt_that_names_its_first_fault() 
         let case = suspended(body);
         assert_reads(&case, "failed", "invalid_suspension", Verdict::Neutral);
         assert!(case.error().message.contains(named), "{body}: {}", case.error().message);
+        assert!(!case.error().message.starts_with(':'), "{body}: {}", case.error().message);
     }
     let cut = Case { over_cap: true, ..suspended("{}") };
     assert!(cut.error().message.contains("larger than"));

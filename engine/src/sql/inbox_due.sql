@@ -1,5 +1,5 @@
 -- inbox due: early signals whose turn it is, which others are not looking at. Those of jobs that have ended, or that nobody
--- knows, are dropped. One that names no wait, of a run whose wait has expressions of its own, is given to the gateways, to be
+-- knows, are dropped, as the delivery log says. One that names no wait, of a run whose wait has expressions of its own, is given to the gateways, to be
 -- judged for that run, once: the same one, kept of several runs, is dropped. The others are looked at again after a tenth of
 -- their age, 1 to 30 s. $1 at most so many, $2 only this one (null: all).
 with due as materialized (
@@ -37,6 +37,16 @@ dropped as (
   delete from posthaste.inbox b
   where b.inbox_id = any (array(
     select g.inbox_id from judged g where g.dropped union all select u.inbox_id from unjudged u where u.again))
+  returning b.inbox_id, b.job_id, b.run_lease, b.payload, split_part(b.via, ':', 1) as via, substr(b.via, strpos(b.via, ':') + 1) as what
+),
+logged as (
+  insert into posthaste.delivery (job_id, run_lease, inbox_id, bytes, via, verdict, action, reason, source)
+  select
+    d.job_id, d.run_lease, d.inbox_id, coalesce(octet_length(d.payload), 0), d.via::posthaste.delivery_via, 'rejected',
+    case when d.via = 'callback' then d.what end, 'it was kept, and its job has ended', case when d.via = 'source' then d.what end
+  from dropped d
+  join judged g on g.inbox_id = d.inbox_id and g.dropped
+  where d.via in ('callback', 'hook', 'source')
 ),
 given as (
   update posthaste.inbox b

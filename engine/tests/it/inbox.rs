@@ -4,7 +4,7 @@ use posthaste_engine::{
     inbox::{self, MAX_EARLY, Quarantine, Swept},
     lifecycle::Outcome,
     range::drop_range,
-    resume::{Signalled, resume},
+    resume::{Signal, Signalled, resume},
     suspend::Suspended,
     sweep::{Retention, forget},
 };
@@ -84,11 +84,16 @@ async fn the_sweep_drops_signals_of_jobs_that_ended_and_gives_the_others_to_thei
     assert_eq!(inbox::sweep(&mut connection, 10).await.unwrap(), Swept { rows: 1, met: 1, dropped: 0 });
 
     let second = dispatcher.claim_one().await;
-    send(&mut connection, signal(&second, None, "2", 2)).await;
+    send(&mut connection, Signal { via: "callback:resume".to_owned(), ..signal(&second, None, "2", 2) }).await;
+    assert_eq!(count(&mut connection, "delivery").await, 0, "what met its wait is in the ledger");
     dispatcher.finish(&second, Outcome::Completed { result: None }).await;
     run(&mut connection, "update posthaste.inbox set look_at = now()").await;
     assert_eq!(inbox::sweep(&mut connection, 10).await.unwrap(), Swept { rows: 1, met: 0, dropped: 1 });
     assert_eq!(count(&mut connection, "inbox").await, 0);
+    let logged =
+        "delivery where run_lease = 2 and inbox_id is not null and bytes = 1 and via = 'callback' and action = 'resume'
+        and source is null and verdict = 'rejected' and reason = 'it was kept, and its job has ended'";
+    assert_eq!(count(&mut connection, logged).await, 1);
 }
 
 const WITH_CEL: &str = r#"{"wait": {"name": "paid", "for": "callback", "cel": {"filter": "payload.paid"}}}"#;

@@ -111,6 +111,14 @@ fn there_is_one_wait_or_a_list_of_them() {
 }
 
 #[test]
+fn who_writes_an_unknown_field_is_told_the_known_ones() {
+    let errors = Suspension::parse(r#"{"wait": {"name": "a", "for": "timer", "after_ms": 5}}"#).unwrap_err();
+    let known =
+        "wait.after_ms: is not a known field: there are name, for, timeout_ms, until, jobs, need, cel, signature";
+    assert_eq!(errors[0].to_string(), known);
+}
+
+#[test]
 fn a_wait_has_a_name_and_what_it_waits_for() {
     assert_eq!(wait_faults("{}"), ["wait.name required", "wait.for required"]);
     assert_eq!(wait_faults(r#"{"name": "a b", "for": "signal"}"#), ["wait.name invalid_name", "wait.for unknown_word"]);

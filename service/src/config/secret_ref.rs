@@ -15,7 +15,7 @@ use super::environment;
 /// The longest header value that a file may hold.
 const MAX_FILE_BYTES: u64 = 8 * 1024;
 
-/// Where a secret header value is, on the dispatcher's machine. It names the secret and holds none.
+/// Where a secret is, on the machine of the dispatcher or gateway that uses it. It names the secret and holds none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretRef {
@@ -29,7 +29,7 @@ pub enum SecretRef {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretRefError {
     /// The variable is unset, empty or not text.
-    #[error("environment variable {0} is not set here; set it for the dispatcher")]
+    #[error("environment variable {0} is not set for this process")]
     Unset(String),
     /// Whoever may write endpoints must not be able to send Posthaste's own secrets away.
     #[error(
