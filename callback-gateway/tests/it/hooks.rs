@@ -57,10 +57,10 @@ impl Rig {
         suspend(&mut self.dispatcher.settles, &suspends, &[run.lease.lease_id]).await.unwrap();
     }
 
-    /// What the log lists, newest first, and whether it is still kept.
+    /// The hooks that the log lists, newest first, and whether each is still kept.
     async fn listed(&mut self) -> Vec<(String, bool)> {
         let all = delivery::list(&mut self.connection, Which::default(), None, 10).await.unwrap();
-        all.into_iter().map(|one| (one.verdict, one.kept)).collect()
+        all.into_iter().filter(|one| one.via == "hook").map(|one| (one.verdict, one.kept)).collect()
     }
 
     pub async fn result(&mut self, run: &ClaimedRun) -> String {
