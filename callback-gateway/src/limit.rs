@@ -5,7 +5,7 @@
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroU32,
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
@@ -13,6 +13,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use posthaste_protocol::id::JobId;
+use posthaste_service::peer::network;
 
 /// Buckets of each limit, some tens of bytes each.
 const BUCKETS: usize = 8192;
@@ -20,7 +21,6 @@ const BUCKETS: usize = 8192;
 const BAD_TOKENS: (u32, u32) = (20, 100);
 /// Callbacks of one job: a second, and at once.
 const CALLBACKS: (u32, u32) = (50, 500);
-
 /// What is logged of strangers, a minute: they must not push out what else the logs have.
 const LOGGED_STRANGERS: u32 = 10;
 /// How long a peer that was refused is remembered.
@@ -110,16 +110,6 @@ impl Buckets {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
-}
-
-/// Who is behind an address: a machine, or the 64 bits of network that one subscriber has in IPv6.
-fn network(address: IpAddr) -> [u8; 8] {
-    let octets = match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_compatible().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    };
-    let half = if address.to_canonical().is_ipv4() { octets.last_chunk() } else { octets.first_chunk() };
-    half.copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ const LIMITS: HttpLimits = HttpLimits {
     max_head_bytes: 16 * 1024,
 };
 
-/// Takes callbacks on a listener that is bound already, until the shutdown; returns when those in flight have been answered. Before
-/// the shutdown it returns only when a task of the gateway broke: whoever runs it is to end then.
+/// Takes callbacks on a listener that is bound already, until the shutdown; returns when those in flight have been answered.
+/// Before the shutdown it returns only when a task of the gateway broke: whoever runs it is to end then.
 pub async fn serve_on(listener: TcpListener, gateway: Arc<Gateway>, shutdown: Shutdown) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "the callback gateway listens");

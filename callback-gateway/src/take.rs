@@ -114,8 +114,8 @@ async fn step(
 }
 
 impl Webhook {
-    /// What the verdict of this wait, or of the run, asks for: a plain wait is completed or failed, a suspended one resumed or failed; a callback does what it
-    /// says, or fails.
+    /// What the verdict of this wait, or of the run, asks for: a plain wait is completed or failed, a suspended one resumed or
+    /// failed; a callback does what it says, or fails.
     fn means(&self, run: &WaitingOn, wait: Option<String>, json: Option<String>, verdict: Verdict) -> Step {
         let called = self.came.action();
         let end = |outcome, action| {

@@ -1,4 +1,5 @@
-//! Terms: what the endpoint of a lane gives its runs, and who may send webhooks. A snapshot of the configuration, replaced when that changes.
+//! Terms: what the endpoint of a lane gives its runs, and who may send webhooks. A snapshot of the configuration, replaced
+//! when that changes.
 
 use std::{
     collections::{HashMap, HashSet},

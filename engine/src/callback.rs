@@ -120,8 +120,8 @@ pub async fn finish(
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
 }
 
-/// Ends those of the `open` callbacks whose runs are held, at most one for each run: a token of a lost claim is another run. Returns what these are told, and those
-/// that are left alone.
+/// Ends those of the `open` callbacks whose runs are held, at most one for each run: a token of a lost claim is another run.
+/// Returns what these are told, and those that are left alone.
 async fn apply(
     connection: &mut PgConnection,
     callbacks: &[CallbackEnd],

@@ -3,12 +3,14 @@
 use std::{
     collections::HashMap,
     future::Future,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::peer::network;
 
 /// The open connections of each peer. Clones share them; the memory is bounded by the connections that are open.
 #[derive(Clone, Default)]
@@ -48,14 +50,6 @@ impl Drop for Place {
                 open.remove(&self.peer);
             }
         }
-    }
-}
-
-/// Who is behind an address: a machine, or the 64 bits of network that one subscriber has in IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod entropy;
 pub mod health;
 pub mod http_server;
 pub mod key_watch;
+pub mod peer;
 pub mod postgres;
 pub mod shutdown;
 pub mod telemetry;

@@ -23,19 +23,14 @@ pub async fn ours(rig: &mut Rig, count: usize) -> anyhow::Result<Drained> {
     let full = database.counters().await?;
     let gateway = Gateway::start(&database).await?;
     let dispatcher = Dispatcher::start_for(&database, &gateway).await?;
-    let mut drained = go(rig, &mut database, count, &[dispatcher.party.pid, gateway.party.pid]).await?;
+    let drained = go(rig, &mut database, count, &[dispatcher.party.pid, gateway.party.pid]).await?;
     dispatcher.party.terminate().await?;
     gateway.party.terminate().await?;
     database.until_alone().await?;
     let done = database.counters().await?;
     verify(&mut database, count).await?;
     rig.drop_database(database).await?;
-    drained.wal_enqueue = (full.wal - empty.wal) / jobs;
-    drained.wal_drain = (done.wal - full.wal) / jobs;
-    drained.images = (done.images - empty.images) / jobs;
-    drained.commits = (done.commits - full.commits) / jobs;
-    drained.dead = (done.dead - full.dead) / jobs;
-    Ok(drained)
+    Ok(drained.counting([empty, full, done], jobs))
 }
 
 /// From the word "go" until every callback is answered, which its end's commit precedes.

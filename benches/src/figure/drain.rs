@@ -4,7 +4,14 @@ use std::time::{Duration, Instant};
 
 use posthaste_engine::endpoint;
 
-use crate::lab::{cpu, database::Database, dispatcher::Dispatcher, http, party::Party, rig::Rig};
+use crate::lab::{
+    cpu,
+    database::{Counters, Database},
+    dispatcher::Dispatcher,
+    http,
+    party::Party,
+    rig::Rig,
+};
 
 /// How often the endpoint is asked how many it has seen.
 const LOOK: Duration = Duration::from_millis(10);
@@ -32,12 +39,23 @@ pub struct Drained {
     pub wal_enqueue: f64,
     /// WAL bytes of claim and outcome.
     pub wal_drain: f64,
-    /// Full-page images in both.
-    pub images: f64,
     /// Commits of the drain.
     pub commits: f64,
     /// Rows updated or deleted.
     pub dead: f64,
+}
+
+impl Drained {
+    /// With what the server counted: before the enqueue, between it and the drain, and after that.
+    pub fn counting(self, [empty, full, done]: [Counters; 3], jobs: f64) -> Self {
+        Self {
+            wal_enqueue: (full.wal - empty.wal) / jobs,
+            wal_drain: (done.wal - full.wal) / jobs,
+            commits: (done.commits - full.commits) / jobs,
+            dead: (done.dead - full.dead) / jobs,
+            ..self
+        }
+    }
 }
 
 /// CPU clocks at one moment.
@@ -126,7 +144,7 @@ pub async fn ours(rig: &mut Rig, kind: &str, count: usize, dispatchers: usize) -
     for _ in 0..dispatchers {
         fleet.push(Dispatcher::start(&database).await?);
     }
-    let mut drained = go(rig, &mut database, kind, count, &fleet).await?;
+    let drained = go(rig, &mut database, kind, count, &fleet).await?;
     for one in fleet {
         one.party.terminate().await?;
     }
@@ -134,12 +152,7 @@ pub async fn ours(rig: &mut Rig, kind: &str, count: usize, dispatchers: usize) -
     let done = database.counters().await?;
     verify(&mut database, count).await?;
     rig.drop_database(database).await?;
-    drained.wal_enqueue = (full.wal - empty.wal) / jobs;
-    drained.wal_drain = (done.wal - full.wal) / jobs;
-    drained.images = (done.images - empty.images) / jobs;
-    drained.commits = (done.commits - full.commits) / jobs;
-    drained.dead = (done.dead - full.dead) / jobs;
-    Ok(drained)
+    Ok(drained.counting([empty, full, done], jobs))
 }
 
 /// From the word "go" until every outcome is durable.

@@ -41,15 +41,11 @@ pub async fn awa(rig: &mut Rig, tuning: &str, count: usize) -> anyhow::Result<Dr
     }
     let before = Clocks::read(rig, &pids);
     drain::until_seen(rig, seen + count as u64).await?;
-    let mut drained = Clocks::read(rig, &pids).since(&before, count as f64);
+    let drained = Clocks::read(rig, &pids).since(&before, count as f64);
     // Its graceful end writes what is left. (Asking `awa.jobs` how many have completed takes minutes.)
     party.dismiss().await?;
     database.until_alone().await?;
     let done = database.counters().await?;
-    drained.wal_enqueue = (full.wal - empty.wal) / count as f64;
-    drained.wal_drain = (done.wal - full.wal) / count as f64;
-    drained.commits = (done.commits - full.commits) / count as f64;
-    drained.dead = (done.dead - full.dead) / count as f64;
     rig.drop_database(database).await?;
-    Ok(drained)
+    Ok(drained.counting([empty, full, done], count as f64))
 }

@@ -30,8 +30,6 @@ pub struct Database {
 pub struct Counters {
     /// Position of the write-ahead log, bytes.
     pub wal: f64,
-    /// Full-page images written.
-    pub images: f64,
     /// Transactions committed in this database.
     pub commits: f64,
     /// Rows updated or deleted in this database: what vacuum must remove.
@@ -60,12 +58,12 @@ impl Database {
     /// The counters now, once the backends of all others that have left are gone and have said what they did.
     pub async fn counters(&mut self) -> anyhow::Result<Counters> {
         sqlx::query("select pg_stat_force_next_flush()").execute(&mut self.connection).await?;
-        let read = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, (select wal_fpi from pg_stat_wal)::float8, \
+        let read = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8, \
             (select xact_commit from pg_stat_database where datname = current_database())::float8, \
             (select sum(n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname not like 'pg_temp%')::float8";
-        let (wal, images, commits, dead): (f64, f64, f64, Option<f64>) =
+        let (wal, commits, dead): (f64, f64, Option<f64>) =
             sqlx::query_as(read).persistent(false).fetch_one(&mut self.connection).await?;
-        Ok(Counters { wal, images, commits: commits - f64::from(self.looks), dead: dead.unwrap_or(0.0) })
+        Ok(Counters { wal, commits: commits - f64::from(self.looks), dead: dead.unwrap_or(0.0) })
     }
 
     /// Waits until nobody else is connected, so that every backend has reported its statistics.

@@ -14,7 +14,8 @@ const PIPELINE: usize = 32;
 /// What the head of a refusal begins with: a bad token, or too many of them.
 const REFUSALS: [&[u8]; 2] = [b"HTTP/1.1 401", b"HTTP/1.1 429"];
 
-/// Floods for so many seconds on so many connections, at this rate in all (0: as fast as it goes), says `refused <401s> <429s> <others>`, and waits to be looked at.
+/// Floods for so many seconds on so many connections, at this rate in all (0: as fast as it goes), says
+/// `refused <401s> <429s> <others>`, and waits to be looked at.
 pub async fn run(port: u16, seconds: u64, connections: u64, rate: u64) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(seconds);
     // Between two bursts of one connection.

@@ -105,7 +105,11 @@ impl Served {
 
     /// As [`start`](Self::start), which hears there that the configuration has changed.
     pub async fn listening(database_url: &str, listen_url: &str) -> Self {
-        let ring = Arc::new(ArcSwap::from_pointee(ring(1)));
+        Self::with_ring(database_url, listen_url, Arc::new(ArcSwap::from_pointee(ring(1)))).await
+    }
+
+    /// As [`listening`](Self::listening), with this ring.
+    pub async fn with_ring(database_url: &str, listen_url: &str, ring: Arc<ArcSwap<KeyRing>>) -> Self {
         let settings = Settings {
             database_url: database_url.into(),
             listen_url: listen_url.into(),

@@ -12,19 +12,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use posthaste_callback_gateway::{Gateway, Settings, serve_on};
 use posthaste_protocol::{
-    gateway_url::GatewayUrl,
     key_ring::{KeyRing, KeyState},
     token::mint,
 };
-use posthaste_service::{
-    config::KeySource, health::Health, key_watch::KeyWatch, shutdown::Shutdown, telemetry::metrics::Registry,
-};
+use posthaste_service::{config::KeySource, key_watch::KeyWatch, shutdown::Shutdown};
 use posthaste_tests::{TestDb, WAIT_LIMIT, sql};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::rig::{Rig, Served, claims, entry, seal_keys};
+use crate::rig::{Rig, Served, claims, entry};
 
 const CALLERS: usize = 8;
 /// Callbacks that a ring must see before the next one comes.
@@ -37,23 +33,6 @@ fn watched(file: &Path) -> Arc<ArcSwap<KeyRing>> {
     let ring = watch.current();
     tokio::spawn(watch.run(Shutdown::new()));
     ring
-}
-
-/// A gateway with this ring.
-async fn gateway(db: &TestDb, ring: Arc<ArcSwap<KeyRing>>) -> Served {
-    let settings = Settings {
-        database_url: db.url_as("gateway").into(),
-        listen_url: db.url_as("gateway").into(),
-        ring: Arc::clone(&ring),
-        seal_keys: Some(seal_keys()),
-        url: GatewayUrl::parse("https://cb.test/base").unwrap(),
-    };
-    let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
-    let gateway = Gateway::start(&settings, &registry, &health, &shutdown).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_on(listener, gateway, shutdown));
-    Served { address, ring, registry, health }
 }
 
 /// A dispatcher that hands out tokens of its own ring, and functions that call back with them at once.
@@ -146,7 +125,7 @@ async fn keys_are_rotated_and_revoked_under_load_and_no_valid_callback_is_refuse
     fs::write(&file, &old).unwrap();
     let db = TestDb::new().await;
     // As in two processes: each looks at the file by itself.
-    let gateway = gateway(&db, watched(&file)).await;
+    let gateway = Served::with_ring(&db.url_as("gateway"), &db.url_as("gateway"), watched(&file)).await;
     let mut load = Load::start(Rig::with(db, gateway).await, watched(&file));
     load.flows_until("the old key mints", |ring| state(ring, 1) == Some(KeyState::Mint)).await;
 

@@ -1,7 +1,7 @@
 -- inbox due: early signals whose turn it is, which others are not looking at. Those of jobs that have ended, or that nobody
--- knows, are dropped, as the delivery log says. One that names no wait, of a run whose wait has expressions of its own, is given to the gateways, to be
--- judged for that run, once: the same one, kept of several runs, is dropped. The others are looked at again after a tenth of
--- their age, 1 to 30 s. $1 at most so many, $2 only this one (null: all).
+-- knows, are dropped, as the delivery log says. One that names no wait, of a run whose wait has expressions of its own, is
+-- given to the gateways, to be judged for that run, once: the same one, kept of several runs, is dropped. The others are looked
+-- at again after a tenth of their age, 1 to 30 s. $1 at most so many, $2 only this one (null: all).
 with due as materialized (
   select b.inbox_id, b.job_id, b.received_at, b.wait, b.digest
   from posthaste.inbox b
