@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint docs unit examples deny bench fuzz
+.PHONY: help run test check fmt lint docs unit examples python deny bench fuzz
 
 # Arguments of `make run`, such as: make run ARGS='--once --fresh'
 ARGS ?=
@@ -21,7 +21,7 @@ run: ## Run everything on this machine: Postgres, API, dispatcher, samples, a li
 	@if [ -x $${CARGO_TARGET_DIR:-target}/debug/posthaste ]; then cargo build --quiet --bin posthaste; else cargo build --bin posthaste; fi
 	@exec $${CARGO_TARGET_DIR:-target}/debug/posthaste dev $(ARGS)
 
-test: check unit ## Everything that CI runs: check, then all tests
+test: check unit python ## Everything that CI runs: check, then all tests
 
 check: fmt lint docs examples deny ## Formatting, lints, rustdoc, examples, dependencies
 
@@ -43,6 +43,17 @@ examples:
 	@if command -v $(PYTHON) >/dev/null; then \
 		$(PYTHON) -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' examples/functions/*.py; \
 	else echo "no $(PYTHON): the Python examples were not checked" >&2; fi
+
+# The virtual environment is beside the build, and made again when what it holds changes.
+python: ## The Python SDK: types, lints, tests against the real binary
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer, with venv" >&2; exit 1; }
+	@$(TOOLCHAIN)
+	cargo build --locked --bin posthaste
+	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv"; cd sdk-python; \
+	wanted="$$(pwd; $(PYTHON) --version; cat pyproject.toml tests/requirements.txt)"; \
+	if [ "$$wanted" != "$$(cat "$$venv/holds" 2>/dev/null)" ]; then \
+		$(PYTHON) -m venv --clear "$$venv"; "$$venv/bin/pip" install --quiet -r tests/requirements.txt -e .; echo "$$wanted" > "$$venv/holds"; fi; \
+	"$$venv/bin/ruff" check .; "$$venv/bin/ruff" format --check .; "$$venv/bin/mypy" --strict -p posthaste; "$$venv/bin/pytest"
 
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \

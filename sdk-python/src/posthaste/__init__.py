@@ -1,0 +1,1 @@
+"""Jobs from Postgres to functions: write handlers, enqueue in your own transaction, call back."""
