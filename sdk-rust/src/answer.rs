@@ -126,3 +126,6 @@ fn with_ms(mut answer: Response<Bytes>, name: HeaderName, timeout: Option<Durati
     }
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,7 @@ use http::{Method, Request, Response};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    answer,
-    dispatch,
+    answer, dispatch,
     error::Result,
     handler::Handler,
     job::Job,

@@ -38,7 +38,8 @@ impl Callback {
     /// Calls back where, and with what, this grant says.
     pub fn new(grant: &CallbackGrant) -> Result<Self, CallError> {
         let bearer = format!("Bearer {}", grant.token());
-        let mut authorization = HeaderValue::try_from(bearer).map_err(|_| CallError::Malformed("not a callback token"))?;
+        let mut authorization =
+            HeaderValue::try_from(bearer).map_err(|_| CallError::Malformed("not a callback token"))?;
         authorization.set_sensitive(true);
         Ok(Self { url: grant.url().trim_end_matches('/').to_owned(), authorization })
     }
@@ -103,3 +104,6 @@ impl Callback {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,6 @@ fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Resu
     let text = headers.get(name).and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).ok_or(NoDispatch::Header(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,5 @@ pub mod lambda;
 mod router;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod vectors;

@@ -152,6 +152,11 @@ impl Run {
         self.0.received + ms.map_or(DEFAULT_TIMEOUT, |ms: u32| Duration::from_millis(ms.into()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn received(&self) -> Instant {
+        self.0.received
+    }
+
     /// How long there is until the [deadline](Self::deadline).
     pub fn remaining(&self) -> Duration {
         self.deadline().saturating_duration_since(Instant::now())

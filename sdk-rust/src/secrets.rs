@@ -95,3 +95,6 @@ pub enum InvalidSignature {
     #[error(transparent)]
     Wrong(VerifyError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,10 @@ mod tests {
             let input: DeriveInput = syn::parse_str(&format!("struct {name} {{}}")).expect("a type");
             assert!(expanded(&input).contains(&format!("KIND:&'staticstr=\"{kind}\";")), "{name}");
         }
-        let named = expanded(&parse_quote!(#[job(kind = "mail/send:v2")] struct SendEmail;));
+        let named = expanded(&parse_quote!(
+            #[job(kind = "mail/send:v2")]
+            struct SendEmail;
+        ));
         assert!(named.contains("KIND:&'staticstr=\"mail/send:v2\";"), "{named}");
     }
 
@@ -71,17 +74,52 @@ mod tests {
         });
         let all = ".queue(\"mail\").priority(1).max_attempts(5).timeout(::core::time::Duration::from_millis(10_000))";
         assert!(one.contains(all) && one.contains("impl<T:Clone>::posthaste::JobforSendEmail<T>"), "{one}");
-        assert!(expanded(&parse_quote!(struct Plain;)).contains("KIND,self)}"));
+        assert!(
+            expanded(&parse_quote!(
+                struct Plain;
+            ))
+            .contains("KIND,self)}")
+        );
     }
 
     #[test]
     fn a_fault_says_what_is_expected() {
         let faults: [(DeriveInput, &str); 6] = [
-            (parse_quote!(#[job(kind = "no spaces")] struct J;), "must be 1 to 200 letters"),
-            (parse_quote!(#[job(priority = 5)] struct J;), "must be 1 to 4"),
-            (parse_quote!(#[job(max_attempts = 0)] struct J;), "must be 1 to 1000"),
-            (parse_quote!(#[job(retries = 3)] struct J;), "must be one of kind, queue, endpoint"),
-            (parse_quote!(#[job(queue = "a", queue = "b")] struct J;), "is given more than once"),
+            (
+                parse_quote!(
+                    #[job(kind = "no spaces")]
+                    struct J;
+                ),
+                "must be 1 to 200 letters",
+            ),
+            (
+                parse_quote!(
+                    #[job(priority = 5)]
+                    struct J;
+                ),
+                "must be 1 to 4",
+            ),
+            (
+                parse_quote!(
+                    #[job(max_attempts = 0)]
+                    struct J;
+                ),
+                "must be 1 to 1000",
+            ),
+            (
+                parse_quote!(
+                    #[job(retries = 3)]
+                    struct J;
+                ),
+                "must be one of kind, queue, endpoint",
+            ),
+            (
+                parse_quote!(
+                    #[job(queue = "a", queue = "b")]
+                    struct J;
+                ),
+                "is given more than once",
+            ),
             (parse_quote!(union J { a: u8 }), "a struct or an enum"),
         ];
         for (input, expected) in faults {

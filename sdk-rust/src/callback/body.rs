@@ -75,11 +75,11 @@ impl Failed {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Progress {
     #[serde(skip_serializing_if = "Option::is_none")]
-    percent: Option<f64>,
+    pub(super) percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    pub(super) message: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
-    metadata: Map<String, Value>,
+    pub(super) metadata: Map<String, Value>,
 }
 
 impl Progress {

@@ -7,11 +7,7 @@ use super::{Connection, EnqueueError, REFUSED, Refused, Sealed};
 impl Sealed for &mut PgConnection {}
 
 impl Connection for &mut PgConnection {
-    async fn rows(
-        self,
-        sql: String,
-        values: Vec<String>,
-    ) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
+    async fn rows(self, sql: String, values: Vec<String>) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
         // Nothing of the caller is in the statement: only names of arguments and places.
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {

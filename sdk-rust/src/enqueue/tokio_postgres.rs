@@ -7,11 +7,7 @@ use super::{Connection, EnqueueError, REFUSED, Refused, Sealed};
 impl<C: GenericClient + Sync> Sealed for &C {}
 
 impl<C: GenericClient + Sync> Connection for &C {
-    async fn rows(
-        self,
-        sql: String,
-        values: Vec<String>,
-    ) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
+    async fn rows(self, sql: String, values: Vec<String>) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         let rows = self.query(&sql, &values).await.map_err(refused)?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()

@@ -114,6 +114,12 @@ impl Wait {
         &self.name
     }
 
+    /// The time-out that it names.
+    #[cfg(feature = "testing")]
+    pub(crate) fn given_timeout(&self) -> Option<Duration> {
+        self.timeout_ms
+    }
+
     /// What it waits for.
     pub fn event(&self) -> &WaitFor {
         &self.event

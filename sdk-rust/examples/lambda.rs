@@ -1,0 +1,18 @@
+//! The same function on AWS Lambda.
+
+use posthaste::{App, Job, Result, Run};
+use serde::{Deserialize, Serialize};
+
+#[derive(Job, Serialize, Deserialize)]
+struct Greet {
+    name: String,
+}
+
+async fn greet(args: Greet, run: Run) -> Result<String> {
+    Ok(format!("Hello {}, attempt {}", args.name, run.attempt()))
+}
+
+#[tokio::main]
+async fn main() -> std::result::Result<(), lambda_http::Error> {
+    posthaste::lambda::run(App::from_env()?.on(greet)).await
+}
