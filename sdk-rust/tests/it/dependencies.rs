@@ -40,5 +40,5 @@ fn the_default_features_compile_no_framework_no_driver_and_no_server() {
 
 #[test]
 fn no_feature_compiles_internals_of_the_server_or_a_second_tls() {
-    assert_without(&["--all-features"], &[INTERNALS, &["openssl", "native-tls", "aws-lc"]].concat());
+    assert_without(&["--all-features"], &[INTERNALS, &["openssl-sys", "native-tls", "aws-lc"]].concat());
 }

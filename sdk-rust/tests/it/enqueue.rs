@@ -45,8 +45,9 @@ fn full() -> NewJob {
 /// What was stored of a job, as far as it can be read.
 async fn stored(db: &TestDb, id: posthaste::JobId) -> Value {
     let query = format!(
-        "select (to_jsonb(j) || jsonb_build_object('args', args::text) - '{{created_at,id}}'::text[])::text
-         from posthaste.jobs j where id = {id}"
+        "select ((to_jsonb(j) || jsonb_build_object('args', j.args::text, 'callback', r.callback, 'trace', r.trace))
+                - '{{created_at,id}}'::text[])::text
+         from posthaste.jobs j join posthaste.job r on r.job_id = j.id where j.id = {id}"
     );
     serde_json::from_str(&sql::text(&mut db.connect(Role::General).await, &query).await).unwrap()
 }
@@ -61,7 +62,9 @@ async fn every_option_is_stored_the_same_by_both_drivers_and_one_by_one_or_many(
     assert_eq!(first, stored(&db, by_client).await);
     let expected = json!({"kind": "send_email", "queue": "mail", "endpoint": "mailer", "priority": 1, "max_attempts": 5,
         "timeout_ms": 10_000, "state": "scheduled", "args": r#"{"to":"a@b","cents":1.5}"#, "metadata": {"by": "test"},
-        "headers": {"x-tenant": "7"}, "tags": ["welcome", "a \"quoted\", {odd} one"]});
+        "headers": {"x-tenant": "7"}, "tags": ["welcome", "a \"quoted\", {odd} one"],
+        "callback": {"cel": {"filter": "payload.ok"}, "timeout_ms": 120_000},
+        "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"});
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&first[field], value, "{field}");
     }

@@ -24,8 +24,8 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("fail", "dead", "dead:responded:422:no_such_order"),
     ("fail, raised", "dead", "dead:responded:422:no_such_order"),
     ("retire", "dead", "dead:responded:410:http_410"),
-    ("cancel", "cancelled", "cancelled:responded:200:"),
-    ("cancel, raised", "cancelled", "cancelled:responded:200:"),
+    ("cancel", "cancelled", "cancelled:responded:200:cancelled"),
+    ("cancel, raised", "cancelled", "cancelled:responded:200:cancelled"),
 ];
 /// What a function says that then waits: nothing has ended.
 const WAITING: &[&str] = &["accepted", "accepted, raised", "suspend", "suspend, raised"];
