@@ -1,9 +1,8 @@
-//! A function behind axum: `POSTHASTE_SIGNING_SECRET=whsec_… cargo run --example axum`.
+//! A function as a server: `POSTHASTE_SIGNING_SECRET=whsec_… cargo run --example axum`.
 
 use posthaste::{App, Job, Result, Run};
-use serde::{Deserialize, Serialize};
 
-#[derive(Job, Serialize, Deserialize)]
+#[derive(Job, serde::Serialize, serde::Deserialize)]
 struct Greet {
     name: String,
 }
@@ -13,7 +12,6 @@ async fn greet(args: Greet, run: Run) -> Result<String> {
 }
 
 #[tokio::main]
-async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:9000").await?;
-    Ok(axum::serve(listener, App::from_env()?.on(greet).into_router()).await?)
+async fn main() -> Result<()> {
+    Ok(App::from_env()?.on(greet).serve("127.0.0.1:9000").await?)
 }

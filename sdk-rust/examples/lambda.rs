@@ -1,9 +1,8 @@
 //! The same function on AWS Lambda.
 
 use posthaste::{App, Job, Result, Run};
-use serde::{Deserialize, Serialize};
 
-#[derive(Job, Serialize, Deserialize)]
+#[derive(Job, serde::Serialize, serde::Deserialize)]
 struct Greet {
     name: String,
 }
@@ -13,6 +12,6 @@ async fn greet(args: Greet, run: Run) -> Result<String> {
 }
 
 #[tokio::main]
-async fn main() -> std::result::Result<(), lambda_http::Error> {
+async fn main() -> Result<()> {
     posthaste::lambda::run(App::from_env()?.on(greet)).await
 }

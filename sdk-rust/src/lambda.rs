@@ -2,7 +2,7 @@
 //! function URL, which is what Posthaste sends there.
 //!
 //! ```no_run
-//! # async fn serve() -> Result<(), lambda_http::Error> {
+//! # async fn serve() -> posthaste::Result<()> {
 //! let app = posthaste::App::from_env()?; // .on(…)
 //! posthaste::lambda::run(app).await
 //! # }
@@ -12,18 +12,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use lambda_http::{Body, Error, Request, service_fn};
+use lambda_http::{Body, Request, service_fn};
 
-use crate::app::App;
+use crate::{
+    app::App,
+    error::{Error, Result},
+};
 
 /// Takes events from Lambda until it stops the function.
-pub async fn run(app: App) -> Result<(), Error> {
+pub async fn run(app: App) -> Result<()> {
     let app = Arc::new(app);
-    lambda_http::run(service_fn(move |event: Request| {
+    let service = service_fn(move |event: Request| {
         let app = Arc::clone(&app);
-        async move { Ok::<_, Error>(respond(&app, event).await) }
-    }))
-    .await
+        async move { Ok::<_, lambda_http::Error>(respond(&app, event).await) }
+    });
+    lambda_http::run(service).await.map_err(Error::new)
 }
 
 /// Bodies come as a text or, of what Lambda takes for binary, as base64, which is undone by now: the bytes are those

@@ -42,6 +42,8 @@ mod http_client;
 pub mod lambda;
 #[cfg(feature = "axum")]
 mod router;
+#[cfg(feature = "axum")]
+mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(test)]

@@ -47,6 +47,14 @@ async fn say(args: Say, run: Run) -> Result<Outcome> {
         "crash once" if run.attempt() == 1 => std::process::abort(),
         "crash once" => Outcome::completed(&"survived")?,
         "never" => std::future::pending().await,
+        word if word.starts_with("until ") => {
+            let file = word.trim_start_matches("until ");
+            std::fs::write(format!("{file}.begun"), "")?;
+            while !std::fs::exists(file)? {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Outcome::completed(&"in time")?
+        }
         word => Err(Fail::new(format!("no such word: {word}")))?,
     })
 }

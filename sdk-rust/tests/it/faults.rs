@@ -8,7 +8,10 @@ use std::{
 use posthaste::{App, Job, Result, Run};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 use crate::{
     handlers::SECRET,
@@ -31,6 +34,34 @@ async fn a_function_that_crashes_is_tried_again() {
     assert_eq!(rig.attempt(id, 1).await, "retried:unknown::reset");
     let job = rig.client.wait(id, posthaste_tests::WAIT_LIMIT).await.unwrap();
     assert_eq!((job.attempt, job.result.unwrap().get()), (2, r#""survived""#));
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_end_answers_the_run_that_is_open_first() {
+    let mut rig = Rig::start().await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut function = process::serve(port).await;
+    rig.endpoint("e", &format!("http://127.0.0.1:{port}/"), &["say"], &json!({})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("go");
+    let id = say(&mut rig, &format!("until {}", file.display())).await;
+    let begun = folder.path().join("go.begun");
+    let waiting = async {
+        while !begun.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(posthaste_tests::WAIT_LIMIT, waiting).await.unwrap();
+    let pid = function.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    // It takes no new connection from then on.
+    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::write(file, "").unwrap();
+    let job = rig.client.wait(id, posthaste_tests::WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.attempt, job.result.unwrap().get()), (1, r#""in time""#));
+    assert!(function.wait().await.unwrap().success());
 }
 
 #[tokio::test]
