@@ -48,3 +48,12 @@ mod serve;
 pub mod testing;
 #[cfg(test)]
 mod vectors;
+
+/// The Rust of the documents, to be compiled.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../docs/how-to/functions-rust.md")]
+    mod functions {}
+    #[doc = include_str!("../../docs/how-to/enqueue-rust.md")]
+    mod enqueue {}
+}
