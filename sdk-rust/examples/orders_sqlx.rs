@@ -32,6 +32,6 @@ async fn main() -> Result<()> {
     let mut connection = PgConnection::connect(&url).await?;
     let table = "create table if not exists orders (id bigserial primary key, email text, cents bigint)";
     sqlx::raw_sql(table).execute(&mut connection).await?;
-    println!("order {}", place_order(&mut connection, "ada@example.com", 1250).await?);
+    place_order(&mut connection, "ada@example.com", 1250).await?;
     Ok(())
 }

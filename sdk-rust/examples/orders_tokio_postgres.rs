@@ -34,6 +34,6 @@ async fn main() -> Result<()> {
     tokio::spawn(connection);
     let table = "create table if not exists orders (id bigserial primary key, email text, cents bigint)";
     client.batch_execute(table).await?;
-    println!("order {}", place_order(&mut client, "ada@example.com", 1250).await?);
+    place_order(&mut client, "ada@example.com", 1250).await?;
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{JobId, NewJob, State, http_client};
 /// How long an answer may take that is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that one request waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A client of the API. Every call is repeated, up to five times, where the server was busy or nobody answered. Prints
 /// without its key.

@@ -10,6 +10,10 @@ use crate::{cel::Cel, milliseconds};
 
 /// A job to enqueue. What is not set has the server's default; the server checks every bound, and names what it refuses.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(any(feature = "client", feature = "sqlx", feature = "tokio-postgres")),
+    expect(dead_code, reason = "only what enqueues reads it")
+)]
 pub struct NewJob {
     pub(crate) kind: String,
     /// The error is told when the job is enqueued, so that building one needs no `?`.
@@ -57,6 +61,7 @@ pub(crate) struct Callback {
 }
 
 /// A job as REST and `enqueue_many` read it.
+#[cfg(any(feature = "client", feature = "sqlx", feature = "tokio-postgres"))]
 #[derive(Serialize)]
 pub(crate) struct Document<'a> {
     kind: &'a str,
@@ -180,6 +185,7 @@ impl NewJob {
     }
 
     /// The job as one document.
+    #[cfg(any(feature = "client", feature = "sqlx", feature = "tokio-postgres"))]
     pub(crate) fn document(&self, with_traceparent: bool) -> Result<Document<'_>, Arc<serde_json::Error>> {
         let traceparent = self.traceparent.as_deref().filter(|_| with_traceparent);
         let args = self.args.as_ref().map_err(Arc::clone)?;

@@ -15,16 +15,16 @@ use crate::new_job::NewJob;
 /// The SQLSTATE of a job that is refused.
 const REFUSED: &str = "PH422";
 
+/// An id, or the faults as JSON, for each row.
+#[doc(hidden)]
+pub type Rows = Vec<(Option<i64>, Option<String>)>;
+
 /// A connection to enqueue on: `&mut PgConnection` of sqlx (`&mut *transaction`), a `&Transaction` or `&Client` of
 /// tokio-postgres.
 pub trait Connection: Send + Sealed {
     /// Runs a statement whose parameters are all texts, and whose rows are an id and the faults as JSON.
     #[doc(hidden)]
-    fn rows(
-        self,
-        sql: String,
-        values: Vec<String>,
-    ) -> impl Future<Output = Result<Vec<(Option<i64>, Option<String>)>, EnqueueError>> + Send;
+    fn rows(self, sql: String, values: Vec<String>) -> impl Future<Output = Result<Rows, EnqueueError>> + Send;
 }
 
 mod sealed {
@@ -90,16 +90,16 @@ impl NewJob {
     pub async fn enqueue(&self, connection: impl Connection) -> Result<JobId, EnqueueError> {
         let args = self.args.as_ref().map_err(|source| self.no_json(source))?;
         let mut values = vec![self.kind.clone(), args.get().to_owned()];
-        let mut sql = "select posthaste.enqueue(kind => $1, args => $2::text::json".to_owned();
+        let mut arguments = vec!["kind => $1".to_owned(), "args => $2::text::json".to_owned()];
         for (name, cast, value) in self.set_options() {
             values.push(value);
             let place = format!("${}::text", values.len());
-            sql += &match cast {
-                "text[]" => format!(", {name} => array(select json_array_elements_text({place}::json))"),
-                cast => format!(", {name} => {place}::{cast}"),
-            };
+            arguments.push(match cast {
+                "text[]" => format!("{name} => array(select json_array_elements_text({place}::json))"),
+                cast => format!("{name} => {place}::{cast}"),
+            });
         }
-        sql += "), null::text";
+        let sql = format!("select posthaste.enqueue({}), null::text", arguments.join(", "));
         match &*connection.rows(sql, values).await? {
             [(Some(id), _)] => Ok(JobId(*id)),
             _ => Err(EnqueueError::Answer),

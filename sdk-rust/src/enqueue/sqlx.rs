@@ -2,12 +2,12 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgDatabaseError};
 
-use super::{Connection, EnqueueError, REFUSED, Refused, Sealed};
+use super::{Connection, EnqueueError, REFUSED, Refused, Rows, Sealed};
 
 impl Sealed for &mut PgConnection {}
 
 impl Connection for &mut PgConnection {
-    async fn rows(self, sql: String, values: Vec<String>) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
+    async fn rows(self, sql: String, values: Vec<String>) -> Result<Rows, EnqueueError> {
         // Nothing of the caller is in the statement: only names of arguments and places.
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in values {

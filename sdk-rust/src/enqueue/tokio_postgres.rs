@@ -2,12 +2,12 @@
 
 use tokio_postgres::{GenericClient, types::ToSql};
 
-use super::{Connection, EnqueueError, REFUSED, Refused, Sealed};
+use super::{Connection, EnqueueError, REFUSED, Refused, Rows, Sealed};
 
 impl<C: GenericClient + Sync> Sealed for &C {}
 
 impl<C: GenericClient + Sync> Connection for &C {
-    async fn rows(self, sql: String, values: Vec<String>) -> Result<Vec<(Option<i64>, Option<String>)>, EnqueueError> {
+    async fn rows(self, sql: String, values: Vec<String>) -> Result<Rows, EnqueueError> {
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         let rows = self.query(&sql, &values).await.map_err(refused)?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()

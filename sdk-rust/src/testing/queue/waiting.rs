@@ -70,7 +70,7 @@ impl Waiting {
             return Some((self.last.clone().unwrap_or_default(), self.payload(), false));
         }
         let over = self.waits.iter().filter(|wait| wait.met.is_none() && now >= wait.until);
-        let last = over.clone().last()?.name.clone();
+        let last = over.clone().next_back()?.name.clone();
         (self.waits.len() - over.count() < self.need).then(|| (last, self.payload(), true))
     }
 
