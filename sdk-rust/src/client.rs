@@ -31,7 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// use std::time::Duration;
 /// use posthaste::{NewJob, client::Client};
 ///
-/// let client = Client::new("http://127.0.0.1:8710", None)?;
+/// let client = Client::new("http://127.0.0.1:8710")?;
 /// let job = client.enqueue(&NewJob::new("hello", &serde_json::json!({"name": "Ada"}))).await?;
 /// let job = client.wait(job.id, Duration::from_secs(10)).await?;
 /// println!("{}: {:?}", job.state, job.result);
@@ -85,31 +85,22 @@ pub struct Explanation {
 }
 
 impl Client {
-    /// A client of the API at this base URL, with an API key where it needs one.
-    pub fn new(base: &str, api_key: Option<&str>) -> Result<Self, CallError> {
-        let malformed = |_| CallError::Malformed("the base URL of the API is not an http or https URL");
-        let base = Url::parse(base).map_err(malformed)?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(CallError::Malformed("the base URL of the API is not an http or https URL"));
+    /// A client of the API at this URL, as `https://posthaste.internal:8710`, with the API key of `POSTHASTE_API_KEY`, if
+    /// that is set.
+    #[expect(clippy::disallowed_methods, reason = "the one variable that the client documents")]
+    pub fn new(url: &str) -> Result<Self, CallError> {
+        match std::env::var("POSTHASTE_API_KEY") {
+            Ok(key) if !key.is_empty() => Self::with_key(url, &key),
+            _ => Ok(Self { base: base(url)?, authorization: None }),
         }
-        let authorization = match api_key {
-            Some(key) => {
-                let bearer = HeaderValue::try_from(format!("Bearer {key}"));
-                let mut value = bearer.map_err(|_| CallError::Malformed("the API key cannot be sent in a header"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
-        Ok(Self { base, authorization })
     }
 
-    /// Reads `POSTHASTE_API_URL` (default `http://127.0.0.1:8710`) and `POSTHASTE_API_KEY` (default none).
-    #[expect(clippy::disallowed_methods, reason = "the two variables that the client documents")]
-    pub fn from_env() -> Result<Self, CallError> {
-        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let base = given("POSTHASTE_API_URL").unwrap_or_else(|| "http://127.0.0.1:8710".to_owned());
-        Self::new(&base, given("POSTHASTE_API_KEY").as_deref())
+    /// The same, with this API key.
+    pub fn with_key(url: &str, api_key: &str) -> Result<Self, CallError> {
+        let bearer = HeaderValue::try_from(format!("Bearer {api_key}"));
+        let mut bearer = bearer.map_err(|_| CallError::Malformed("the API key cannot be sent in a header"))?;
+        bearer.set_sensitive(true);
+        Ok(Self { base: base(url)?, authorization: Some(bearer) })
     }
 
     /// Enqueues a job, once however often it is repeated: the request has an idempotency key of its own.
@@ -127,7 +118,7 @@ impl Client {
         let body = serde_json::to_vec(&document)?;
         let url = self.url(&["jobs"])?;
         http_client::call(TIMEOUT, |client| {
-            let request = self.with_key(client.post(url.clone())).header("content-type", "application/json");
+            let request = self.authorized(client.post(url.clone())).header("content-type", "application/json");
             let request = request.header("idempotency-key", idempotency_key).body(body.clone());
             match &job.traceparent {
                 Some(traceparent) => request.header("traceparent", traceparent),
@@ -176,7 +167,7 @@ impl Client {
         let url = self.job_url(id, &["cancel"])?;
         let body = json!({"reason": reason, "force": force}).to_string();
         http_client::call(TIMEOUT, |client| {
-            let request = self.with_key(client.post(url.clone())).header("content-type", "application/json");
+            let request = self.authorized(client.post(url.clone())).header("content-type", "application/json");
             request.body(body.clone())
         })
         .await
@@ -188,7 +179,7 @@ impl Client {
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url, timeout: Duration) -> Result<T, CallError> {
-        http_client::call(timeout, |client| self.with_key(client.get(url.clone()))).await
+        http_client::call(timeout, |client| self.authorized(client.get(url.clone()))).await
     }
 
     fn job_url(&self, id: JobId, more: &[&str]) -> Result<Url, CallError> {
@@ -203,12 +194,17 @@ impl Client {
         Ok(url)
     }
 
-    fn with_key(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         match &self.authorization {
             Some(authorization) => request.header("authorization", authorization.clone()),
             None => request,
         }
     }
+}
+
+fn base(url: &str) -> Result<Url, CallError> {
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or(CallError::Malformed("the URL of the API is not an http or https URL"))
 }
 
 impl fmt::Debug for Client {

@@ -95,5 +95,7 @@ async fn encode(args: Encode, run: Run) -> Result<u32> {
         run.checkpoint("frames", &args.frames).await?;
         Err(Retry::new("once more"))?;
     }
+    // The first checkpoint of this run, after two of another.
+    run.checkpoint("ended", &true).await?;
     Ok(done)
 }

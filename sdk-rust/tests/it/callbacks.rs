@@ -6,7 +6,7 @@ use posthaste::{
     CallbackGrant, Job as _, JobId, State,
     callback::{Callback, CallbackOutcome, Failed, Progress},
 };
-use posthaste_tests::{Answer, FakeEndpoint, WAIT_LIMIT};
+use posthaste_tests::{Answer, FakeEndpoint, WAIT_LIMIT, sql};
 use serde_json::{Value, json};
 
 use crate::{
@@ -134,4 +134,7 @@ async fn a_handler_reports_and_its_next_attempt_has_the_steps() {
     let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
     assert_eq!((job.attempt, job.result.unwrap().get()), (2, "1440"));
     assert!(job.progress.unwrap().get().contains("half"));
+    // The second attempt's checkpoint came after two of the first, whose number it was told.
+    let kept = format!("select seq || ' ' || steps::text from posthaste.continuation where job_id = {id}");
+    assert_eq!(sql::text(&mut rig.connection, &kept).await, r#"3 {"frames":1440,"ended":true}"#);
 }

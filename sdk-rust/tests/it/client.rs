@@ -90,7 +90,7 @@ async fn a_call_is_repeated_with_the_same_key_while_the_server_is_busy_or_gone()
     let busy = Answer::status(503).header("retry-after", "0.01").header("content-type", "application/problem+json");
     let made = Answer::json(&json!({"id": "42", "state": "available"}));
     api.on("/v1/jobs", [Answer::cut(), busy, made]);
-    let client = Client::new(&api.url(""), Some("a key of at least thirty-two characters")).unwrap();
+    let client = Client::with_key(&api.url(""), "a key of at least thirty-two characters").unwrap();
     assert_eq!(client.enqueue(&NewJob::new("k", &1)).await.unwrap().id.0, 42);
     let requests = api.requests(3).await;
     let keys: Vec<_> = requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect();
@@ -104,7 +104,7 @@ async fn repeating_is_bounded_and_a_refusal_is_not_repeated() {
     let problem = json!({"status": 429, "code": "rate_limited", "detail": "slowly"}).to_string();
     api.on("/v1/jobs/1", [Answer::status(429).body(problem)]);
     api.on("/v1/jobs/2", [Answer::status(404).body("<html>")]);
-    let client = Client::new(&api.url(""), None).unwrap();
+    let client = Client::new(&api.url("")).unwrap();
     let error = client.job(posthaste::JobId(1)).await.unwrap_err();
     assert_eq!(error.code(), Some("rate_limited"));
     assert_eq!(api.seen().len(), 5);
@@ -115,7 +115,7 @@ async fn repeating_is_bounded_and_a_refusal_is_not_repeated() {
 
 #[test]
 fn no_key_is_printed_and_a_bad_url_is_refused() {
-    let client = Client::new("https://ph.example.com/base/", Some("ph_secret")).unwrap();
+    let client = Client::with_key("https://ph.example.com/base/", "ph_secret").unwrap();
     assert!(!format!("{client:?}").contains("ph_secret"));
-    assert!(Client::new("ftp://example.com", None).is_err() && Client::new("nonsense", None).is_err());
+    assert!(Client::new("ftp://example.com").is_err() && Client::new("nonsense").is_err());
 }

@@ -193,6 +193,6 @@ async fn steps_that_a_run_kept_are_there_for_the_next() {
     let id = queue.push(&Encode { frames: 10 });
     queue.advance(Duration::from_mins(1)).await;
     let job = queue.job(id).unwrap();
-    assert_eq!((job.state, job.runs, job.reports.len()), (State::Completed, 2, 3));
-    assert_eq!(job.steps["frames"], 10);
+    assert_eq!((job.state, job.runs, job.reports.len()), (State::Completed, 2, 4));
+    assert_eq!((&job.steps["frames"], &job.steps["ended"]), (&json!(10), &json!(true)));
 }

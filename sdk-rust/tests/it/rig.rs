@@ -125,5 +125,5 @@ async fn serve_api(db: &TestDb) -> Client {
     };
     let state = ApiState::start(&settings, Registry::new(), Health::new(), Shutdown::new()).unwrap();
     tokio::spawn(posthaste_api::serve_on(listener, state, Shutdown::new()));
-    Client::new(&format!("http://{address}"), None).unwrap()
+    Client::new(&format!("http://{address}")).unwrap()
 }
