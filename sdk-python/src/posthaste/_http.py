@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -134,6 +135,12 @@ class Transport:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+@lru_cache(maxsize=32)
+def shared(base_url: str) -> Transport:
+    """Give the transport that everybody in this process uses for a base: certificates are read only once."""
+    return Transport(base_url)
 
 
 def _exchange(
