@@ -56,15 +56,23 @@ class CallbackClient:
     `InvalidToken`, `ActionNotAllowed`, `LeaseSuperseded`, `AlreadyFinalized`, `PastRetention`, or `Problem`.
     """
 
-    def __init__(self, url: str, token: str, *, hook_url: str | None = None, timeout: Duration = 10) -> None:
-        """`url` and `token` are those of the dispatch; `timeout` is that of each try."""
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        hook_url: str | None = None,
+        timeout: Duration = 10,
+        send: Send | None = None,
+    ) -> None:
+        """Take the URL and token of a dispatch; `timeout` is that of each try. `send` replaces the network."""
         self.url = url
         self.token = token
         """A secret: whoever has it can end the run."""
         self.hook_url = hook_url
         """A URL for a third party, good for the run's next wait. A secret too."""
         self._timeout = milliseconds(timeout) / 1000
-        self._send: Send | None = None
+        self._send = send
 
     def __repr__(self) -> str:
         """Show where, never with what."""
@@ -140,9 +148,16 @@ class AsyncCallbackClient:
     """A `CallbackClient` whose calls are awaited. They run in a thread: the loop goes on."""
 
     def __init__(self, url: str, token: str, *, hook_url: str | None = None, timeout: Duration = 10) -> None:
-        """`url` and `token` are those of the dispatch; `timeout` is that of each try."""
+        """Take `url` and `token` of the dispatch; `timeout` is that of each try."""
         self._client = CallbackClient(url, token, hook_url=hook_url, timeout=timeout)
         self.url, self.token, self.hook_url = url, token, hook_url
+
+    @classmethod
+    def of(cls, client: CallbackClient) -> AsyncCallbackClient:
+        """Make the twin of a client."""
+        twin = cls(client.url, client.token, hook_url=client.hook_url)
+        twin._client = client
+        return twin
 
     def __repr__(self) -> str:
         """Show where, never with what."""
