@@ -1,7 +1,78 @@
 """Jobs from Postgres to functions: write handlers, enqueue in your own transaction, call back."""
 
-from ._enqueue import enqueue as enqueue
-from ._enqueue import enqueue_many as enqueue_many
-from ._invalid_job import FieldError as FieldError
-from ._invalid_job import InvalidJob as InvalidJob
-from ._new_job import NewJob as NewJob
+from .answer import Answer
+from .app import Posthaste
+from .callback import AsyncCallbackClient, CallbackAnswer, CallbackClient
+from .envelope import Progress
+from .errors import (
+    ActionNotAllowed,
+    AlreadyFinalized,
+    CheckpointConflict,
+    ConfigurationError,
+    FieldError,
+    InvalidToken,
+    LeaseSuperseded,
+    PastRetention,
+    PosthasteError,
+    Problem,
+    SignatureError,
+    TransportError,
+)
+from .job import AsyncJob, Job
+from .outcome import (
+    Accepted,
+    CallbackWait,
+    Cancel,
+    Fail,
+    JobsWait,
+    Outcome,
+    Resume,
+    Retire,
+    Retry,
+    Snooze,
+    Suspend,
+    Throttle,
+    TimerWait,
+)
+
+__all__ = [
+    "Accepted",
+    "ActionNotAllowed",
+    "AlreadyFinalized",
+    "Answer",
+    "AsyncCallbackClient",
+    "AsyncJob",
+    "CallbackAnswer",
+    "CallbackClient",
+    "CallbackWait",
+    "Cancel",
+    "CheckpointConflict",
+    "ConfigurationError",
+    "Fail",
+    "FieldError",
+    "InvalidToken",
+    "Job",
+    "JobsWait",
+    "LeaseSuperseded",
+    "Outcome",
+    "PastRetention",
+    "Posthaste",
+    "PosthasteError",
+    "Problem",
+    "Progress",
+    "Resume",
+    "Retire",
+    "Retry",
+    "SignatureError",
+    "Snooze",
+    "Suspend",
+    "Throttle",
+    "TimerWait",
+    "TransportError",
+]
+
+from .invalid_job import InvalidJob
+from .new_job import NewJob
+from .sql.enqueue import enqueue, enqueue_many
+
+__all__ += ["InvalidJob", "NewJob", "enqueue", "enqueue_many"]

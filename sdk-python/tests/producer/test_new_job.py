@@ -14,7 +14,7 @@ import pytest
 from conftest import Dev
 from opentelemetry.sdk.trace import TracerProvider
 
-import posthaste._new_job
+import posthaste.new_job
 from posthaste import InvalidJob, NewJob, enqueue, enqueue_many
 from producer.ledger import Ledger
 
@@ -108,7 +108,7 @@ def test_the_current_span_becomes_the_parent_of_the_job(dev: Dev) -> None:
 
 def test_options_and_new_job_say_the_same() -> None:
     hints = get_type_hints(NewJob)
-    assert get_type_hints(posthaste._new_job.Options) == {
+    assert get_type_hints(posthaste.new_job.Options) == {
         name: hint for name, hint in hints.items() if name not in ("kind", "args", "_")
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from ._invalid_job import find_faults
+from ..invalid_job import InvalidJob, parse_faults
 
 T = TypeVar("T")
 Rows = Sequence[Any]  # of sequences: drivers have classes of their own for a row
@@ -69,9 +69,21 @@ def _faults_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if refusal := find_faults(error):
+        if refusal := _refusal(error):
             raise refusal from error
         raise
+
+
+def _refusal(error: BaseException | None) -> InvalidJob | None:
+    """Find a refusal in a driver's error, or in the driver's error that SQLAlchemy or Django wraps."""
+    while error is not None:
+        # psycopg and asyncpg; psycopg2 under SQLAlchemy or Django
+        if "PH422" in (getattr(error, "sqlstate", None), getattr(error, "pgcode", None)):
+            diagnosis = getattr(error, "diag", None)
+            if faults := getattr(error, "detail", None) or getattr(diagnosis, "message_detail", None):
+                return parse_faults(faults)
+        error = getattr(error, "orig", None) or error.__cause__
+    return None
 
 
 def _psycopg(connection: Any, statement: str, values: Sequence[str]) -> Rows:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Final, TypedDict
 
-from ._trace import traceparent
+from ._json import NotStorable, dumps
+from .duration import Duration, milliseconds
+from .errors import FieldError
+from .invalid_job import InvalidJob
 
 EMPTY: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -20,9 +23,9 @@ class Options(TypedDict, total=False):
     endpoint: str | None
     priority: int | None
     run_at: datetime | None
-    delay: float | timedelta | None
+    delay: Duration | None
     max_attempts: int | None
-    timeout: float | timedelta | None
+    timeout: Duration | None
     expires_at: datetime | None
     tags: Sequence[str] | None
     metadata: Mapping[str, object] | None
@@ -59,9 +62,9 @@ class NewJob:
     endpoint: str | None = None
     priority: int | None = None
     run_at: datetime | None = None
-    delay: float | timedelta | None = None
+    delay: Duration | None = None
     max_attempts: int | None = None
-    timeout: float | timedelta | None = None
+    timeout: Duration | None = None
     expires_at: datetime | None = None
     tags: Sequence[str] | None = None
     metadata: Mapping[str, object] | None = None
@@ -70,26 +73,36 @@ class NewJob:
 
 
 def wire_fields(job: NewJob) -> dict[str, object]:
-    """Name what was given as SQL and REST name it; the trace that is current comes as `traceparent`."""
+    """Name what was given as SQL and REST name it."""
     wire: dict[str, object] = {}
     for given in fields(job):
         value = getattr(job, given.name)
         if value is None and given.name != "args":
             continue
         if given.name in ("delay", "timeout"):
-            wire[given.name + "_ms"] = _milliseconds(value)
+            wire[given.name + "_ms"] = milliseconds(value)
         elif given.name in ("run_at", "expires_at"):
             wire[given.name] = _utc(given.name, value)
         else:
             wire[given.name] = value
-    if parent := traceparent():
-        wire["traceparent"] = parent
     return wire
 
 
-def _milliseconds(duration: float | timedelta) -> int:
-    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
-    return round(seconds * 1000)
+def batch_texts(fields_of_jobs: Iterable[Mapping[str, object]]) -> list[str | InvalidJob]:
+    """Write each job of a batch as JSON; those that cannot be stored get their fault instead."""
+    return [_text_or_fault(wire) for wire in fields_of_jobs]
+
+
+def unstorable(name: str, error: NotStorable) -> InvalidJob:
+    """Say of a field what the server would say of it."""
+    return InvalidJob([FieldError(name, error.code, f"{name or 'a field'} {error}")])
+
+
+def _text_or_fault(wire: Mapping[str, object]) -> str | InvalidJob:
+    try:
+        return dumps(wire)
+    except NotStorable as error:
+        return unstorable("", error)
 
 
 def _utc(name: str, at: datetime) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from ._connections import Executes, ExecutesAsync, OpensCursors, Rows, ask
-from ._invalid_job import FieldError, InvalidJob, parse_faults
-from ._json import NotStorable, dumps
-from ._new_job import EMPTY, NewJob, Options, wire_fields
+from .._json import NotStorable, dumps
+from .._trace import traceparent
+from ..invalid_job import InvalidJob, parse_faults
+from ..new_job import EMPTY, NewJob, Options, batch_texts, unstorable, wire_fields
+from .connections import Executes, ExecutesAsync, OpensCursors, Rows, ask
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # type checkers know it; Python has it from 3.11 on
@@ -76,7 +77,7 @@ def enqueue_many(connection: object, jobs: Iterable[NewJob]) -> Any:
         TypeError: As `enqueue`.
 
     """
-    texts = [_text_or_fault(job) for job in jobs]
+    texts = batch_texts(map(_traced_fields, jobs))
     sound = "[" + ",".join(text for text in texts if isinstance(text, str)) + "]"
 
     def read(rows: Rows) -> list[int | InvalidJob]:
@@ -91,8 +92,13 @@ def enqueue_many(connection: object, jobs: Iterable[NewJob]) -> Any:
     )
 
 
+def _traced_fields(job: NewJob) -> dict[str, object]:
+    parent = traceparent()
+    return wire_fields(job) | ({"traceparent": parent} if parent else {})
+
+
 def _statement(job: NewJob) -> tuple[str, list[str]]:
-    wire = wire_fields(job)
+    wire = _traced_fields(job)
     named = (f"{name} => cast({{}} as text)::{_TYPES.get(name, 'text')}" for name in wire)
     return f"select posthaste.enqueue({', '.join(named)})", [_text(name, wire[name]) for name in wire]
 
@@ -103,7 +109,7 @@ def _text(name: str, value: Any) -> str:
             try:
                 return dumps(value)
             except NotStorable as error:
-                raise _refusal(name, error) from error
+                raise unstorable(name, error) from error
         case "text[]":
             return _array(value)
         case _:
@@ -113,17 +119,6 @@ def _text(name: str, value: Any) -> str:
 def _array(texts: Sequence[str]) -> str:
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
-
-
-def _text_or_fault(job: NewJob) -> str | InvalidJob:
-    try:
-        return dumps(wire_fields(job))
-    except NotStorable as error:
-        return _refusal("", error)
-
-
-def _refusal(name: str, error: NotStorable) -> InvalidJob:
-    return InvalidJob([FieldError(name, error.code, f"{name or 'a field'} {error}")])
 
 
 def _outcome(job_id: int | None, faults: str) -> int | InvalidJob:
