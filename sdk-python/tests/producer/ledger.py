@@ -26,3 +26,9 @@ class Ledger:
     def _rows(self, query: Any, value: object) -> list[dict[str, Any]]:
         with psycopg.connect(self.dev.database_url, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(query, [value]).fetchall()
+
+    def trace(self, job_id: int) -> str:
+        """The traceparent of a job; empty without one."""
+        rows = self._rows("select coalesce(trace, '') as trace from posthaste.job where job_id = %s", job_id)
+        trace: str = rows[0]["trace"]
+        return trace
