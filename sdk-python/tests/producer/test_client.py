@@ -34,7 +34,7 @@ def client(dev: Dev) -> Iterator[Client]:
 class Echo(BaseHTTPRequestHandler):
     """A function that completes with its args, and says what headers it got."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         job = json.loads(self.rfile.read(int(self.headers["content-length"])))
         answer = json.dumps({"args": job["args"], "traceparent": self.headers["traceparent"]}).encode()
         self.send_response(200)
@@ -162,7 +162,9 @@ def test_what_is_not_there_is_not_found(client: Client) -> None:
             call(2**60)
         assert caught.value.code == "job_not_found"
     with pytest.raises(NotFound):
-        client.endpoint("nobody/here")
+        client.endpoint("nobody.here")
+    with pytest.raises(Problem, match="name: must be"):
+        client.endpoint("../jobs?x=1#")
 
 
 def test_endpoints_are_written_read_paused_and_resumed(client: Client) -> None:

@@ -1,5 +1,6 @@
 """The client of the HTTP API when things go wrong on the way."""
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,21 +15,32 @@ from posthaste._http import Request, Response
 from producer.ledger import Ledger
 
 
+def whole_request(incoming: socket.socket) -> bytes:
+    """A request with its body, which may come later than its head; empty at the end."""
+    text = b""
+    while chunk := incoming.recv(65536):
+        text += chunk
+        head, ended, body = text.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if ended and len(body) >= (int(length[1]) if length else 0):
+            break
+    return text
+
+
 @contextmanager
-def cutting(dev: Dev, cuts: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy that lets requests through and hangs up before so many answers; its URL and the requests."""
+def cutting(dev: Dev, cuts: int) -> Iterator[tuple[str, list[int]]]:
+    """A proxy that hangs up before so many answers; its URL, and whence each request came."""
     upstream = urlsplit(dev.api_url)
-    requests: list[bytes] = []
+    requests: list[int] = []
 
     def serve(incoming: socket.socket) -> None:
-        with (
-            closing(incoming),
-            socket.create_connection((upstream.hostname, upstream.port or 80)) as outgoing,
-        ):
-            while request := incoming.recv(65536):
-                requests.append(request)
+        came_from = incoming.getpeername()[1]
+        outgoing = socket.create_connection((upstream.hostname, upstream.port or 80))
+        with closing(incoming), closing(outgoing):
+            while request := whole_request(incoming):
+                requests.append(came_from)
                 outgoing.sendall(request)
-                answer = outgoing.recv(65536)
+                answer = outgoing.recv(65536)  # the answers here fit
                 if len(requests) <= cuts:
                     return
                 incoming.sendall(answer)
@@ -66,6 +78,14 @@ def test_it_gives_up_in_the_end(dev: Dev, ledger: Ledger) -> None:
         client.enqueue("failures.given_up")
     assert len(requests) == 5
     assert ledger.count("failures.given_up") == 1
+
+
+def test_one_connection_serves_one_request_after_the_other(dev: Dev) -> None:
+    with cutting(dev, 0) as (url, requests), Client(url) as client:
+        ids = [client.enqueue("failures.kept") for _ in range(3)]
+        assert [client.cancel(job_id) for job_id in ids] == ["cancelled"] * 3
+    assert len(requests) == 6
+    assert len(set(requests)) == 1
 
 
 def answering(*answers: Response) -> tuple[Callable[[Request, float], Response], list[Request]]:

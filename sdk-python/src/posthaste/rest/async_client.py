@@ -39,8 +39,8 @@ def _in_thread(
 class AsyncClient:
     """A `Client` whose calls are awaited.
 
-    They run in at most 64 threads of its own: the loop goes on, and no package is needed. A call whose task is
-    cancelled goes on in its thread, until it has its answer or has been repeated often enough.
+    They run in at most 64 threads of its own: the loop goes on, and no package is needed. A call whose task
+    is cancelled goes on in its thread, until it has its answer or has been repeated often enough.
     """
 
     def __init__(
