@@ -63,6 +63,5 @@ def test_the_span_of_the_caller_goes_along_into_the_thread(dev: Dev, ledger: Led
 def test_it_has_every_call_of_the_client_with_the_same_arguments() -> None:
     for name, method in inspect.getmembers(Client, inspect.isfunction):
         if not name.startswith("_"):
-            passes_on = name not in ("wait", "jobs")  # these two are written out
-            twin = inspect.signature(getattr(AsyncClient, name), follow_wrapped=passes_on)
+            twin = inspect.signature(getattr(AsyncClient, name))
             assert twin.parameters == inspect.signature(method).parameters, name

@@ -81,16 +81,15 @@ class AsyncClient:
     pause_endpoint = _in_thread(Client.pause_endpoint)
     resume_endpoint = _in_thread(Client.resume_endpoint)
 
-    @wraps(Client.wait)
-    async def wait(self, job_id: int, timeout: Duration = 60) -> JobRecord:  # noqa: D102
+    async def wait(self, job_id: int, timeout: Duration = 60) -> JobRecord:
+        """Wait until a job has ended, and read it; raises as `Client.wait`."""
         deadline = time.monotonic() + seconds(timeout)
         poll = partial(self._client._poll, job_id, deadline, _LONGEST_POLL_S)
         while not (job := await self._run(poll)).ended:
             check_deadline(job, deadline)
         return job
 
-    @wraps(Client.jobs)
-    async def jobs(  # noqa: D102
+    async def jobs(
         self,
         *,
         state: State | None = None,
@@ -99,6 +98,7 @@ class AsyncClient:
         tag: str | None = None,
         page_size: int = 50,
     ) -> AsyncIterator[JobRecord]:
+        """Go through the jobs, newest first, with `async for`; as `Client.jobs`."""
         query = {"state": state, "queue": queue, "kind": kind, "tag": tag, "limit": page_size}
         cursor: str | None = ""
         while cursor is not None:
