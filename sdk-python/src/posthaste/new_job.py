@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Final, TypedDict
@@ -33,7 +33,7 @@ class Options(TypedDict, total=False):
     callback: Mapping[str, object] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NewJob:
     """A job to enqueue. `None` means the server's default; bounds are the server's, in docs/reference/sql.md.
 
@@ -55,9 +55,8 @@ class NewJob:
 
     """
 
-    kind: str
-    args: object = EMPTY
-    _: KW_ONLY
+    kind: str = field(kw_only=False)
+    args: object = field(default=EMPTY, kw_only=False)
     queue: str | None = None
     endpoint: str | None = None
     priority: int | None = None
