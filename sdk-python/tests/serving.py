@@ -66,7 +66,15 @@ class Producer:
 
     def endpoint(self, name: str, url: str, **spec: Any) -> None:
         retry = {"policy": "constant", "base_ms": 100, "jitter": 0}
-        given = {"url": url, "secret": SECRET, "sdk": True, "retry": retry, "breaker": {"min": 1000}, **spec}
+        given = {
+            "url": url,
+            "secret": SECRET,
+            "sdk": True,
+            "retry": retry,
+            "breaker": {"min": 1000},
+            "concurrency": 4,
+            **spec,
+        }
         self.call("PUT", f"/v1/endpoints/{name}", given)
 
     def enqueue(self, kind: str, args: object = None, **fields: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import threading
@@ -110,6 +111,27 @@ def _work(url: str, token: str) -> None:
     assert worker.progress(40, "page 4").outcome == "applied"
     assert worker.heartbeat(extend=20).deadline is not None
     worker.complete({"frames": 1440})
+
+
+@app.job("obeys")
+def obeys(job: Job) -> Accepted:
+    def walk() -> None:
+        while not job.cancelled:
+            job.heartbeat(extend=20)
+            time.sleep(0.05)
+        job.callback.cancel("as you wish")
+
+    threading.Thread(target=walk, daemon=True).start()
+    return Accepted(callback_timeout=20)
+
+
+@app.job("late")
+def late(args: dict[str, str], job: Job) -> Any:
+    if job.attempt > 1:
+        return "the second run"
+    with open(args["file"], "w") as file:
+        json.dump({"url": job.callback.url, "token": job.callback.token}, file)
+    return Accepted()
 
 
 @app.job("callback_first")
