@@ -71,5 +71,5 @@ def _plain(value: Any) -> object:
     if isinstance(value, UUID | Decimal):
         return str(value)
     raise TypeError(
-        f"{type(value).__qualname__} has no form in JSON: make it a dataclass, a pydantic model, a dict or text"
+        f"{type(value).__qualname__} has no form in JSON: make it a dataclass, a model, a dict or text"
     )
