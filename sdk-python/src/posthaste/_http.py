@@ -159,7 +159,7 @@ def _exchange(
         _set_timeout(connection, deadline)
     if answer.length:
         raise http.client.IncompleteRead(bytes(body), answer.length)
-    answer.close()  # read1 does not by itself, and the connection takes no other request before
+    answer.close()  # only then may the connection be used again
     return Response(answer.status, {name.lower(): text for name, text in answer.getheaders()}, bytes(body))
 
 

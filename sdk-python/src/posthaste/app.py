@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Posthaste:
-    """Handlers of jobs, by kind. Served as `aws_lambda`, `cloud_function`, `asgi` or `wsgi`, or by `handle`."""
+    """Handlers of jobs, by kind. Served as `aws_lambda`, `cloud_function`, `asgi`, `wsgi`, or by `handle`."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class CallbackClient:
         timeout: Duration = 10,
         send: Send | None = None,
     ) -> None:
-        """Take the URL and token of a dispatch; `timeout` is that of each try. `send` replaces the network."""
+        """Take the URL and token of a dispatch; `timeout` is of each try, `send` replaces the network."""
         self.url = url
         self.token = token
         """A secret: whoever has it can end the run."""
@@ -86,7 +86,8 @@ class CallbackClient:
         self, error: str | None = None, *, retryable: bool = True, retry_after: Duration | None = None
     ) -> CallbackAnswer:
         """End the run: it failed. Tried again by the endpoint's policy, or dead where not `retryable`."""
-        return self._post("fail", error=error, retryable=retryable, retry_after_ms=_ms(retry_after))
+        said = None if retryable else False
+        return self._post("fail", error=error, retryable=said, retry_after_ms=_ms(retry_after))
 
     def retry(self, after: Duration | None = None) -> CallbackAnswer:
         """End the run: try again, an attempt is used."""

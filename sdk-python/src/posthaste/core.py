@@ -53,24 +53,24 @@ class Core:
             raise ConfigurationError(f"{SECRET_VARIABLE} is not set: {hint}")
 
     def open(
-        self,
-        method: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        limit: float | None = None,
-        send: Send | None = None,
+        self, method: str, headers: Mapping[str, str], body: bytes, *, limit: float | None = None
     ) -> Call | Answer:
         """Verify and read a request: a call, or the answer that refuses it.
 
-        `limit` is how many seconds the platform gives, `send` what takes callbacks instead of the network.
+        `limit` is how many seconds the platform gives.
         """
-        started = time.monotonic()
         headers = {name.lower(): text for name, text in headers.items()}
         if method != "POST":
             return problem(405, "method_not_allowed", "jobs are POSTed here", headers={"allow": "POST"})
         if self._verify and (refusal := self._refusal(headers, body)):
             return refusal
+        return self.read(headers, body, limit=limit)
+
+    def read(
+        self, headers: Mapping[str, str], body: bytes, *, limit: float | None = None, send: Send | None = None
+    ) -> Call | Answer:
+        """Read a request that was verified. `send` is what takes callbacks, instead of the network."""
+        started = time.monotonic()
         try:
             dispatch = envelope.read(headers, body)
         except envelope.MalformedDispatch as error:
