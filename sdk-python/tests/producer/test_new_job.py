@@ -102,7 +102,7 @@ def test_the_current_span_becomes_the_parent_of_the_job(dev: Dev) -> None:
         query = "select trace from posthaste.job where job_id = any(%s) order by job_id"
         traces = connection.execute(query, [[traced, *batch, untraced]]).fetchall()
     context = span.get_span_context()
-    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
     assert traces == [(parent,), (parent,), (None,)]
 
 
