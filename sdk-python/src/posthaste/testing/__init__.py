@@ -1,0 +1,7 @@
+"""For the tests of handlers: sign a dispatch, run a handler, drain a queue. No server is needed."""
+
+from ..outcome import Completed
+from .dispatch import SignedRequest, sign
+from .queue import Queue, QueuedJob, run
+
+__all__ = ["Completed", "Queue", "QueuedJob", "SignedRequest", "run", "sign"]

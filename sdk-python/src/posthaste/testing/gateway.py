@@ -1,0 +1,97 @@
+"""The callback gateway of a test: takes what a handler, or the test, says of a job."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .._http import Request, Response
+from ..outcome import Cancel, Completed, Fail, Outcome, Retry, Snooze
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .queue import QueuedJob
+
+URL = "http://gateway.test/v1/callbacks"
+
+
+class Gateway:
+    """Answers callbacks as the real one does, as far as a handler can tell."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take callbacks about the jobs of an engine."""
+        self._engine = engine
+
+    def __call__(self, request: Request, _timeout: float) -> Response:
+        """Answer one callback, as a transport does."""
+        action = request.path.removeprefix("/")
+        body = json.loads(request.body)
+        job, lease = self._run(request.headers["authorization"])
+        if job is None:
+            return _refuse(401, "invalid_token")
+        if lease != job.run_lease:
+            return _refuse(409, "lease_superseded")
+        if job.run_is_over:
+            return (
+                _say(job, "duplicate")
+                if job.said[-1:] == [(action, body)]
+                else _refuse(409, "already_finalized")
+            )
+        return self._take(job, action, body)
+
+    def _run(self, authorization: str) -> tuple[QueuedJob | None, int]:
+        scheme, _, numbers = authorization.partition("ph1.test-")
+        parts = numbers.split("-")
+        if scheme != "Bearer " or len(parts) != 2 or not all(part.isdigit() for part in parts):
+            return None, 0
+        return self._engine.find(int(parts[0])), int(parts[1])
+
+    def _take(self, job: QueuedJob, action: str, body: dict[str, Any]) -> Response:
+        if action == "checkpoint" and body["seq"] != job.seq:
+            return _refuse(409, "conflict", seq=job.seq)
+        job.said.append((action, body))
+        match action:
+            case "progress":
+                before = job.progress or {}
+                merged = {**before.get("metadata", {}), **body.get("metadata", {})}
+                job.progress = {**before, **body, "metadata": merged}
+            case "heartbeat":
+                self._engine.hear(job, body.get("extend_ms"))
+            case "checkpoint":
+                job.seq += 1
+                job.steps.update(body["steps"])
+                return _say(job, "applied", seq=job.seq)
+            case "resume":
+                applied = self._engine.resume(job, body.get("payload"))
+                return _say(job, "applied") if applied else _say(job, "buffered", status=202)
+            case _:
+                self._engine.end(job, _end(action, body))
+        return _say(job, "applied")
+
+
+def _end(action: str, body: dict[str, Any]) -> Outcome:
+    after = body.get("after_ms", body.get("retry_after_ms"))
+    wait = None if after is None else after / 1000
+    match action:
+        case "complete":
+            return Completed(body.get("result"))
+        case "fail" if body.get("retryable", True):
+            return Retry(body.get("error", ""), after=wait, code="callback_failed")
+        case "fail":
+            return Fail(body.get("error", ""), code="callback_failed")
+        case "retry":
+            return Retry(after=wait, code="callback_retry")
+        case "snooze":
+            return Snooze(60 if wait is None else wait)
+        case _:
+            return Cancel(body.get("reason", ""))
+
+
+def _say(job: QueuedJob, outcome: str, *, status: int = 200, **more: object) -> Response:
+    state = {"id": str(job.id), "state": job.state}
+    said = {"outcome": outcome, "job": state, "cancel_requested": job.cancel_requested, **more}
+    return Response(status, {}, json.dumps(said).encode())
+
+
+def _refuse(status: int, code: str, **more: object) -> Response:
+    return Response(status, {}, json.dumps({"status": status, "code": code, **more}).encode())

@@ -1,0 +1,115 @@
+"""What the pages print is what runs: their Python as one module each, and the shell of the first steps."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from conftest import BINARY, ROOT, Dev
+from serving import BIN, SECRET, free_port
+
+from posthaste import Accepted, Cancel, Fail, Retire, Retry, Snooze, Throttle
+from posthaste.testing import Completed, Queue, run, sign
+
+PAGES = {
+    "readme": ROOT / "sdk-python" / "README.md",
+    "functions": ROOT / "docs" / "how-to" / "functions-python.md",
+    "testing": ROOT / "docs" / "how-to" / "test-handlers.md",
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page].read_text(), re.MULTILINE | re.DOTALL)
+
+
+def module(page: str) -> Any:
+    """Run all Python of a page, from top to bottom, as one module."""
+    made = ModuleType(f"page_{page}")
+    sys.modules[made.__name__] = made
+    for block in blocks(page, "python"):
+        exec(compile(block, str(PAGES[page]), "exec"), made.__dict__)
+    return made
+
+
+def test_the_readme_runs_as_printed() -> None:
+    page = module("readme")
+    assert len(blocks("readme", "python")[0].splitlines()) <= 15
+    assert run(page.app, "send_receipt", {"order": 7, "email": "a@b"}).result == {"sent_to": "a@b"}
+    assert page.job.state == "completed"
+    assert run(page.app, "charge", {"cents": 0}).outcome == Fail(
+        "nothing to charge", code="nothing_to_charge"
+    )
+
+
+def test_the_page_on_functions_runs_as_printed() -> None:
+    page = module("functions")
+    assert run(page.app, "send_receipt", {"order": 7, "email": "a@b"}).result == {
+        "sent_to": "a@b",
+        "attempt": 1,
+    }
+    assert [run(page.app, "print", {"pages": pages}).outcome for pages in range(8)] == [
+        Fail("no pages", code="no_pages"),
+        Retry("the printer is busy", after=30),
+        Snooze(60),
+        Throttle(5),
+        Cancel("withdrawn"),
+        Retire("use print_v2"),
+        Accepted(callback_timeout=3600),
+        Completed({"printed": 7}),
+    ]
+    rows = run(page.app, "import", {"rows": ["a", "b", "c"]}, steps={"rows": 1})
+    assert (rows.result, rows.steps, len(rows.said)) == (3, {"rows": 3}, 4)
+
+
+def test_the_waits_and_the_worker_of_the_page_on_functions_do_what_it_says() -> None:
+    page = module("functions")
+    queue = Queue(page.app)
+    paid, late = queue.enqueue("order", {"cents": 9}), queue.enqueue("order", {"cents": 9})
+    queue.drain()
+    paid.callback.resume({"by": "Ada"})
+    queue.advance(86400)
+    assert (paid.result, late.error) == ({"paid": 9, "by": "Ada"}, "nobody paid")
+
+
+def test_the_check_without_the_package_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTHASTE_SIGNING_SECRET", SECRET)
+    is_genuine = module("functions").is_genuine
+    request = sign("k", secret=SECRET)
+    assert is_genuine(request.headers, request.body)
+    assert not is_genuine(request.headers, request.body + b" ")
+    late = sign("k", secret=SECRET, sent_at=0)
+    assert not is_genuine(late.headers, late.body)
+
+
+def test_the_tests_of_the_page_on_tests_pass() -> None:
+    page = module("testing")
+    tests = {name: test for name, test in vars(page).items() if name.startswith("test_")}
+    assert len(tests) == 8
+    for test in tests.values():
+        test()
+
+
+def test_the_first_steps_of_the_page_on_functions_work(dev: Dev, tmp_path: Path) -> None:
+    """Typed as printed, but for the port, and without installing what is here already."""
+    port = str(free_port())
+    (tmp_path / "main.py").write_text(blocks("functions", "python")[0])
+    steps = blocks("functions", "sh")[0].replace("9001", port).replace("pip install", "true")
+    ready = f"until curl -s http://127.0.0.1:{port} >/dev/null; do :; done\nposthaste enqueue"
+    script = f"trap 'kill %1' EXIT\n{steps.replace('posthaste enqueue', ready)}"
+    path = f"{BIN}:{BINARY.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "POSTHASTE_DATA_DIR": str(dev.home)}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"sent_to":"ada@example.com"' in done.stdout
