@@ -137,8 +137,8 @@ def test_an_outcome_may_be_raised_from_deep_inside_or_returned(
         return Snooze(30)
 
     retry, snooze = ask(app, "raised"), ask(app, "returned")
-    assert (retry.headers["posthaste-outcome"], retry.headers["retry-after"]) == ("retry", "3.0")
-    assert (snooze.headers["posthaste-outcome"], snooze.headers["retry-after"]) == ("snooze", "30.0")
+    assert (retry.headers["posthaste-outcome"], retry.headers["retry-after"]) == ("retry", "3")
+    assert (snooze.headers["posthaste-outcome"], snooze.headers["retry-after"]) == ("snooze", "30")
     assert not caplog.records
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from collections.abc import Mapping
@@ -126,7 +127,7 @@ def _said(word: str, after: Duration | None = None) -> dict[str, str]:
 
 
 def _after(after: Duration | None) -> dict[str, str]:
-    return {} if after is None else {"retry-after": str(round(seconds(after), 3))}
+    return {} if after is None else {"retry-after": str(math.ceil(seconds(after)))}
 
 
 def _completed(outcome: Completed) -> Answer:
