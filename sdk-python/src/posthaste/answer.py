@@ -101,10 +101,11 @@ def problem(
 
 def crash(error: BaseException, *, with_traceback: bool) -> Answer:
     """Write an exception that nobody caught: 500, tried again. Its traceback stays here unless wanted."""
-    text = f"{type(error).__name__}: {error}"
+    lines = traceback.format_exception_only(type(error), error)
     if with_traceback:
-        text = "".join(traceback.format_exception(error))[-_MAX_MESSAGE:]
-    return problem(500, "unhandled_exception", text)
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    text = "".join(lines).strip()
+    return problem(500, "unhandled_exception", text[-_MAX_MESSAGE:] if with_traceback else text)
 
 
 def clean(text: str) -> str:

@@ -80,7 +80,7 @@ class _Run:
         """
         return self._cancelled.is_set()
 
-    def hang_up(self) -> None:
+    def _hang_up(self) -> None:
         """Take note that the caller is gone: whoever asks is told that the job is cancelled."""
         self._cancelled.set()
 
