@@ -8,19 +8,34 @@ resource "aws_db_parameter_group" "this" {
   family      = "postgres${var.database.version}"
   description = "What `posthaste doctor` asks of a server, TLS only, and what is worth a line in the log."
 
-  dynamic "parameter" {
-    for_each = {
-      "rds.force_ssl"             = "1"
-      synchronous_commit          = "on"
-      log_statement               = "ddl"
-      log_min_duration_statement  = "1000"
-      log_lock_waits              = "1"
-      log_autovacuum_min_duration = "10000"
-    }
-    content {
-      name  = parameter.key
-      value = parameter.value
-    }
+  parameter {
+    name  = "rds.force_ssl"
+    value = "1"
+  }
+
+  parameter {
+    name  = "synchronous_commit"
+    value = "on"
+  }
+
+  parameter {
+    name  = "log_statement"
+    value = "ddl"
+  }
+
+  parameter {
+    name  = "log_min_duration_statement"
+    value = "1000"
+  }
+
+  parameter {
+    name  = "log_lock_waits"
+    value = "1"
+  }
+
+  parameter {
+    name  = "log_autovacuum_min_duration"
+    value = "10000"
   }
 
   lifecycle {
@@ -30,7 +45,7 @@ resource "aws_db_parameter_group" "this" {
 
 resource "aws_db_instance" "this" {
   #checkov:skip=CKV_AWS_161:Roles log in with passwords out of Secrets Manager; tokens of IAM end after 15 minutes, and dispatchers keep connections and make new ones.
-  #checkov:skip=CKV_AWS_293:Protected unless the variable deletion_protection says otherwise, which its default does not.
+  #checkov:skip=CKV_AWS_133:Backed up for database.backup_days, at least 1 (a validation of the variable); checkov does not read defaults of optional attributes.
   identifier     = var.name
   engine         = "postgres"
   engine_version = var.database.version

@@ -28,7 +28,6 @@ resource "aws_iam_role" "execution" {
 }
 
 resource "aws_iam_role_policy" "execution" {
-  #checkov:skip=CKV_AWS_355:ecr:GetAuthorizationToken has no resource to name.
   for_each = local.task_secrets
 
   name = "start"

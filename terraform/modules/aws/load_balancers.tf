@@ -18,8 +18,6 @@ locals {
 resource "aws_lb" "entry" {
   #checkov:skip=CKV_AWS_91:URLs of hooks hold tokens, so an access log would be a list of credentials. The gateway keeps its own log of deliveries, without them.
   #checkov:skip=CKV2_AWS_28:What a firewall may drop is the owner's choice: attach one to the output gateway_load_balancer. Tokens are judged before the database is asked.
-  #checkov:skip=CKV2_AWS_20:There is no listener on port 80 at all: a redirect would come after the token was sent in clear.
-  #checkov:skip=CKV_AWS_150:Protected unless the variable deletion_protection says otherwise, which its default does not.
   for_each = local.entries
 
   name                       = "${var.name}-${each.key}"
@@ -34,7 +32,6 @@ resource "aws_lb" "entry" {
 }
 
 resource "aws_lb_target_group" "entry" {
-  #checkov:skip=CKV_AWS_378:TLS ends at the load balancer. Between it and the tasks is the VPC, and security groups that let nobody else in.
   for_each = local.entries
 
   name                 = "${var.name}-${each.key}"

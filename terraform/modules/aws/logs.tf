@@ -1,6 +1,5 @@
 # `metrics` is where the collector writes the queue lag, from which CloudWatch makes a metric.
 resource "aws_cloudwatch_log_group" "this" {
-  #checkov:skip=CKV_AWS_338:The owner says how long, with log_retention_days; its default is a year.
   for_each = toset(["gateway", "dispatcher", "api", "migrate", "metrics"])
 
   name              = "/${var.name}/${each.key}"

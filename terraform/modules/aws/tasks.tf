@@ -95,7 +95,6 @@ locals {
 }
 
 resource "aws_ecs_task_definition" "this" {
-  #checkov:skip=CKV_AWS_249:Execution role and task role differ; gateway and migration have no task role at all.
   for_each = local.tasks
 
   family                   = "${var.name}-${each.key}"
