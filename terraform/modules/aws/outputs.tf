@@ -46,12 +46,13 @@ output "migration" {
 output "operator" {
   description = "What a one-off task needs that runs a command of posthaste as the API does, such as `posthaste endpoint put`."
   value = {
-    image              = var.image
-    environment        = local.environment["api"]
-    secrets            = local.task_secrets["api"]
-    execution_role_arn = aws_iam_role.execution["api"].arn
-    log                = local.log["api"]
-    subnets            = var.private_subnet_ids
-    security_group     = aws_security_group.room["api"].id
+    image               = var.image
+    environment         = local.environment["api"]
+    secrets             = local.task_secrets["api"]
+    execution_role_arn  = aws_iam_role.execution["api"].arn
+    execution_role_name = aws_iam_role.execution["api"].name
+    log                 = local.log["api"]
+    subnets             = var.private_subnet_ids
+    security_group      = aws_security_group.room["api"].id
   }
 }
