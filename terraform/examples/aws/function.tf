@@ -17,6 +17,11 @@ resource "aws_lambda_function" "greeter" {
     mode = "Active"
   }
 
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.greeter.name
+  }
+
   # The signing secret is set by hand, so that it is not in the state.
   environment {
     variables = {}
@@ -25,14 +30,13 @@ resource "aws_lambda_function" "greeter" {
   lifecycle {
     ignore_changes = [environment]
   }
-
-  depends_on = [aws_cloudwatch_log_group.greeter]
 }
 
 resource "aws_cloudwatch_log_group" "greeter" {
-  #checkov:skip=CKV_AWS_158:The key of the module lets only the module's log groups use it; a sample that logs nothing needs no key of its own.
-  name              = "/aws/lambda/greeter"
+  # The module's key serves log groups below its name.
+  name              = "/posthaste/greeter"
   retention_in_days = 365
+  kms_key_id        = module.posthaste.kms_key_arn
 }
 
 resource "aws_iam_role" "greeter" {
@@ -50,7 +54,6 @@ resource "aws_iam_role" "greeter" {
 
 resource "aws_iam_role_policy" "greeter" {
   #checkov:skip=CKV_AWS_355:X-Ray's two actions have no resource to name.
-  #checkov:skip=CKV_AWS_290:X-Ray's two actions have no resource to name.
   name = "log-and-trace"
   role = aws_iam_role.greeter.id
 
