@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    auth::Credentials,
     egress::{Client, EgressPolicy},
     leases::Leases,
     metrics::Metrics,
@@ -42,6 +43,8 @@ pub struct Context {
     pub client: Client,
     /// What it may dial.
     pub policy: EgressPolicy,
+    /// What proves to platforms who sends.
+    pub credentials: Credentials,
     /// Opens endpoint secrets.
     pub seal_keys: Option<SealKeys>,
     /// How functions call back, if they can.

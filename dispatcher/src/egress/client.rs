@@ -16,6 +16,7 @@ use super::{
     connector::Connector,
     error::{Class, SendError},
     policy::EgressPolicy,
+    proxy::Proxy,
 };
 use crate::outcome::AnswerView;
 
@@ -31,11 +32,13 @@ pub struct ClientOptions {
     pub pool_idle: Duration,
     /// Longest time for name, TCP and TLS together (5 s).
     pub connect_timeout: Duration,
+    /// Through what everything is dialled (nothing).
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5) }
+        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5), proxy: None }
     }
 }
 
@@ -99,6 +102,19 @@ impl Client {
     pub async fn post(
         &self,
         uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+        body_cap: usize,
+    ) -> Result<Answer, SendError> {
+        self.send(Method::POST, uri, headers, body, deadline, body_cap).await
+    }
+
+    /// The same by any method.
+    pub async fn send(
+        &self,
+        method: Method,
+        uri: Uri,
         mut headers: HeaderMap,
         body: Bytes,
         deadline: Instant,
@@ -111,7 +127,7 @@ impl Client {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let taken = Taken::default();
         let mut request = Request::new(Outgoing::new(body, taken.clone()));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let class = || if taken.is_taken() { Class::Unknown } else { Class::NotSent };

@@ -9,6 +9,7 @@ pub mod client;
 mod connector;
 pub mod error;
 pub mod policy;
+mod proxy;
 pub mod reach;
 pub mod resolver;
 #[cfg(test)]
@@ -17,3 +18,4 @@ mod tests;
 pub use client::{Answer, Client, ClientOptions};
 pub use error::{Class, SendError};
 pub use policy::{EgressPolicy, EgressRefusal};
+pub use proxy::Proxy;
