@@ -53,16 +53,23 @@ pub struct Target {
     pub gate: Arc<Gate>,
 }
 
-/// Why an endpoint cannot be used by this dispatcher, for people.
-#[derive(Debug, thiserror::Error)]
-#[error("endpoint {name}: {reason}")]
+/// An endpoint that this dispatcher cannot use now.
 pub struct UnusableEndpoint {
-    /// Which.
-    pub name: String,
-    /// Why, and what to do.
+    /// Why, and what to do, for people.
     pub reason: String,
-    /// It is a matter of a moment.
-    pub pending: bool,
+    /// What it would be authenticated by, if that is known: as long as this is held, its credentials are asked for.
+    auth: Option<Authorizer>,
+}
+
+impl UnusableEndpoint {
+    fn new(reason: String) -> Self {
+        Self { reason, auth: None }
+    }
+
+    /// Whether it waits for its first credentials, which is a matter of a moment.
+    pub fn is_pending(&self) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.standing() == Standing::Pending)
+    }
 }
 
 impl Target {
@@ -73,7 +80,7 @@ impl Target {
         before: Option<&Self>,
         now: Instant,
     ) -> Result<Self, UnusableEndpoint> {
-        let unusable = |reason: String| UnusableEndpoint { name: row.name.clone(), reason, pending: false };
+        let unusable = UnusableEndpoint::new;
         let spec = EndpointSpec::parse(&row.spec)
             .map_err(|faults| unusable(faults.first().map(|fault| fault.message.clone()).unwrap_or_default()))?;
         context.policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
@@ -82,10 +89,14 @@ impl Target {
         let auth = Authorizer::of(&spec, &context.credentials).map_err(|why| unusable(format!("auth: {why}")))?;
         match auth.standing() {
             Standing::Valid => {}
-            Standing::Failed(why) => return Err(unusable(format!("no credentials: {why}"))),
+            Standing::Failed(why) => {
+                return Err(UnusableEndpoint { reason: format!("no credentials: {why}"), auth: Some(auth) });
+            }
             Standing::Pending => {
-                let reason = "its first credentials are being minted".to_owned();
-                return Err(UnusableEndpoint { name: row.name.clone(), reason, pending: true });
+                return Err(UnusableEndpoint {
+                    reason: "its first credentials are being minted".to_owned(),
+                    auth: Some(auth),
+                });
             }
         }
         let gate = before.map(|before| Arc::clone(&before.gate));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_config::{BehaviorVersion, SdkConfig, meta::region::RegionProviderChain, sts::AssumeRoleProvider};
+use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use aws_smithy_http_client::{
     Builder, Connector,
@@ -28,8 +28,11 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 /// What the environment and the profile say.
 pub(super) async fn load(proxy: Option<&Proxy>) -> SdkConfig {
-    let region = RegionProviderChain::default_provider().or_else(DEFAULT_REGION);
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).http_client(http_client(proxy)).load().await
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(proxy)).load().await;
+    match config.region() {
+        Some(_) => config,
+        None => config.into_builder().region(Region::from_static(DEFAULT_REGION)).build(),
+    }
 }
 
 fn http_client(proxy: Option<&Proxy>) -> SharedHttpClient {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinSet},
+};
 use tracing::{debug, warn};
 
 use super::mint::{Credential, Minted, Minter, Source};
@@ -118,10 +121,7 @@ impl Credentials {
 async fn keep(source: Source, minter: Arc<Minter>, state: Arc<ArcSwap<State>>, changed: Arc<Notify>) {
     let mut failed = 0;
     loop {
-        let minted = match tokio::time::timeout(MINT_TIMEOUT, minter.mint(&source)).await {
-            Ok(minted) => minted.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no credentials within {} s", MINT_TIMEOUT.as_secs())),
-        };
+        let minted = mint(&minter, &source).await;
         let (before, now) = (state.load_full(), Instant::now());
         let (next, wait) = match minted {
             Ok(Minted { credential, life }) => {
@@ -148,6 +148,18 @@ async fn keep(source: Source, minter: Arc<Minter>, state: Arc<ArcSwap<State>>, c
             // What never ends is never minted again.
             None => return,
         }
+    }
+}
+
+/// Within its time, and in a task of its own: a library that panics must not leave an endpoint waiting for ever.
+async fn mint(minter: &Arc<Minter>, source: &Source) -> Result<Minted, String> {
+    let (minter, source) = (Arc::clone(minter), source.clone());
+    let mut minting = JoinSet::new();
+    minting.spawn(async move { minter.mint(&source).await });
+    match tokio::time::timeout(MINT_TIMEOUT, minting.join_next()).await {
+        Ok(Some(Ok(minted))) => minted.map_err(|error| error.to_string()),
+        Ok(_) => Err("minting failed inside".to_owned()),
+        Err(_) => Err(format!("no credentials within {} s", MINT_TIMEOUT.as_secs())),
     }
 }
 
