@@ -104,8 +104,9 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
     }
     let deadline = tokio::time::Instant::from_std(began + target.timeout(run.timeout_ms));
     let cap = if target.unwraps() { LAMBDA_CAP } else { RESULT_CAP };
+    let client = target.own_client.as_ref().map_or(&context.client, |own| &own.client);
     let result = tokio::select! {
-        result = context.client.post(target.uri.clone(), request.headers, request.body, deadline, cap) => {
+        result = client.post(target.uri.clone(), request.headers, request.body, deadline, cap) => {
             result.map(|answer| if target.unwraps() { outcome::unwrap(answer) } else { answer })
         }
         () = cancel.cancelled() => {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::Credentials,
-    egress::{Client, EgressPolicy},
+    egress::{Client, ClientOptions, EgressPolicy},
     leases::Leases,
     metrics::Metrics,
     mint::Callbacks,
@@ -41,6 +41,8 @@ pub struct Context {
     pub installation: Uuid,
     /// The guarded client.
     pub client: Client,
+    /// How it dials.
+    pub egress_options: ClientOptions,
     /// What it may dial.
     pub policy: EgressPolicy,
     /// What proves to platforms who sends.

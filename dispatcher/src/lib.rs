@@ -22,6 +22,7 @@ mod listener;
 mod metrics;
 mod mint;
 pub mod outcome;
+mod own_client;
 mod permit;
 mod promoter;
 mod request;

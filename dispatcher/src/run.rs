@@ -12,6 +12,7 @@ use posthaste_engine::{
 };
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
+    config::EgressProxy,
     health::{CLAIM_LOOP_ALIVE, HEARTBEAT_ALIVE, Health, POSTGRES_CONNECTED, SCHEMA_COMPATIBLE},
     shutdown::Shutdown,
     telemetry::metrics::Registry,
@@ -26,7 +27,7 @@ use crate::{
     beat, claimer, completer, configurer,
     context::Context,
     deadlines,
-    egress::{Client, ClientOptions, EgressPolicy, Proxy},
+    egress::{Client, ClientOptions, EgressPolicy},
     leases::Leases,
     listener,
     metrics::Metrics,
@@ -57,7 +58,7 @@ pub struct Settings {
     /// What may be dialled.
     pub egress: EgressPolicy,
     /// Through what everything is dialled; without it everything is dialled directly.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<EgressProxy>,
     /// Where Google answers.
     pub google: GoogleHosts,
     /// Opens endpoint secrets; without it no endpoint can be used.
@@ -156,6 +157,7 @@ async fn begin(
     let minter =
         Minter::new(client.clone(), settings.egress.clone(), settings.proxy.clone(), settings.google.clone());
     let context = Context {
+        egress_options: options,
         dispatcher_id,
         host,
         installation,

@@ -23,6 +23,7 @@ use crate::{
     breaker::EndpointHealth,
     context::Context,
     outcome::{Meaning, OnUnknown},
+    own_client::OwnClient,
     permit::Gate,
     secret,
 };
@@ -39,6 +40,8 @@ pub struct Target {
     pub headers: HeaderMap,
     /// How it is told who sends.
     pub auth: Authorizer,
+    /// Its own client, where its TLS is its own.
+    pub own_client: Option<OwnClient>,
     /// What signs, newest first.
     pub secrets: Vec<Secret>,
     /// How retries wait.
@@ -99,6 +102,10 @@ impl Target {
                 });
             }
         }
+        let own_client = match &spec.tls {
+            Some(tls) => Some(OwnClient::of(tls, context, before.and_then(|before| before.own_client.as_ref())).map_err(unusable)?),
+            None => None,
+        };
         let gate = before.map(|before| Arc::clone(&before.gate));
         let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(EndpointHealth::new(spec.breaker, concurrency, now))));
         gate.health(|health| health.configure(spec.breaker, concurrency));
@@ -106,6 +113,7 @@ impl Target {
             uri,
             headers: headers(&spec).map_err(unusable)?,
             auth,
+            own_client,
             secrets: secrets(row, context.seal_keys.as_ref()).map_err(unusable)?,
             retry: RetryPolicy::from(&spec.retry),
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),

@@ -218,6 +218,8 @@ fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyho
         listen_url: url.to_owned(),
         concurrency: options.dispatcher.concurrency()?,
         egress: egress::policy(allow),
+        proxy: options.dispatcher.egress_proxy()?,
+        google: dispatcher::google(&options.dispatcher),
         seal_keys: Some(seal_keys),
         callbacks: Some(callbacks.of_dispatcher()),
     };

@@ -16,10 +16,10 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use posthaste_protocol::excerpt;
-use posthaste_service::clock;
+use posthaste_service::{clock, config::EgressProxy};
+use secrecy::ExposeSecret;
 
 use super::mint::{Credential, MintError, Minted};
-use crate::egress::Proxy;
 
 /// Where credentials are had from on the machine itself, past any proxy.
 const LOCAL: &str = "169.254.169.254,169.254.170.2,169.254.170.23,[fd00:ec2::254],[fd00:ec2::23],localhost,127.0.0.0/8";
@@ -27,7 +27,7 @@ const LOCAL: &str = "169.254.169.254,169.254.170.2,169.254.170.23,[fd00:ec2::254
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// What the environment and the profile say.
-pub(super) async fn load(proxy: Option<&Proxy>) -> SdkConfig {
+pub(super) async fn load(proxy: Option<&EgressProxy>) -> SdkConfig {
     let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(proxy)).load().await;
     match config.region() {
         Some(_) => config,
@@ -35,12 +35,15 @@ pub(super) async fn load(proxy: Option<&Proxy>) -> SdkConfig {
     }
 }
 
-fn http_client(proxy: Option<&Proxy>) -> SharedHttpClient {
+fn http_client(proxy: Option<&EgressProxy>) -> SharedHttpClient {
     let ring = Provider::Rustls(CryptoMode::Ring);
-    let Some(config) = proxy.and_then(|proxy| ProxyConfig::all(proxy.uri().to_string()).ok()) else {
+    let Some((config, proxy)) = proxy.and_then(|proxy| Some((ProxyConfig::all(proxy.address()).ok()?, proxy))) else {
         return Builder::new().tls_provider(ring).build_https();
     };
-    let config = config.no_proxy(LOCAL);
+    let mut config = config.no_proxy(LOCAL);
+    if let Some((user, password)) = proxy.credentials() {
+        config = config.with_basic_auth(user, password.expose_secret());
+    }
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().proxy_config(config.clone()).tls_provider(ring.clone());
         connector.set_connector_settings(settings.cloned());

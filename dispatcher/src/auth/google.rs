@@ -62,7 +62,7 @@ pub(super) async fn mint(
 ) -> Result<Minted, MintError> {
     let key = match key {
         Some(reference) => {
-            let json = secret::resolve(reference).map_err(|reason| MintError::Reference("key", reason))?;
+            let json = secret::resolve_document(reference).map_err(|reason| MintError::Reference("key", reason))?;
             Some(AccountKey::parse(&json).map_err(MintError::Key)?)
         }
         None => None,

@@ -6,11 +6,12 @@ use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::identity::Identity;
 use http::HeaderValue;
 use posthaste_protocol::endpoint::Reference;
+use posthaste_service::config::EgressProxy;
 use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{aws, google, oauth2};
-use crate::egress::{Client, EgressPolicy, Proxy, SendError};
+use crate::egress::{Client, EgressPolicy, SendError};
 
 /// Whose credentials, and for what. Endpoints that say the same share them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -111,13 +112,13 @@ pub struct Minter {
     pub(super) metadata: Client,
     pub(super) policy: EgressPolicy,
     pub(super) google: google::GoogleHosts,
-    proxy: Option<Proxy>,
+    proxy: Option<EgressProxy>,
     aws: OnceCell<SdkConfig>,
 }
 
 impl Minter {
     /// Token servers are asked by `client`, within `policy`.
-    pub fn new(client: Client, policy: EgressPolicy, proxy: Option<Proxy>, google: google::GoogleHosts) -> Self {
+    pub fn new(client: Client, policy: EgressPolicy, proxy: Option<EgressProxy>, google: google::GoogleHosts) -> Self {
         Self { client, metadata: google.metadata_client(), policy, google, proxy, aws: OnceCell::new() }
     }
 

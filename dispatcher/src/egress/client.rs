@@ -9,6 +9,8 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use posthaste_service::config::EgressProxy;
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -16,7 +18,6 @@ use super::{
     connector::Connector,
     error::{Class, SendError},
     policy::EgressPolicy,
-    proxy::Proxy,
 };
 use crate::outcome::AnswerView;
 
@@ -33,12 +34,14 @@ pub struct ClientOptions {
     /// Longest time for name, TCP and TLS together (5 s).
     pub connect_timeout: Duration,
     /// Through what everything is dialled (nothing).
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<EgressProxy>,
+    /// The TLS of an endpoint of its own (that of everybody).
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5), proxy: None }
+        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5), proxy: None, tls: None }
     }
 }
 
@@ -95,7 +98,7 @@ impl Client {
             .http2_max_header_list_size(HEAD_CAP)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10));
-        Self { http: builder.build(Connector::new(Arc::new(policy), options.connect_timeout)) }
+        Self { http: builder.build(Connector::new(Arc::new(policy), options)) }
     }
 
     /// POSTs `body` and reads the answer, at most `body_cap` bytes of it, all before `deadline`.

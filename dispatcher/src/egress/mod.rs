@@ -7,15 +7,16 @@ pub mod address;
 mod body;
 pub mod client;
 mod connector;
+mod dial;
 pub mod error;
 pub mod policy;
-mod proxy;
 pub mod reach;
 pub mod resolver;
+mod tls;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Answer, Client, ClientOptions};
 pub use error::{Class, SendError};
 pub use policy::{EgressPolicy, EgressRefusal};
-pub use proxy::Proxy;
+pub use tls::{Pems, configure as tls_config};

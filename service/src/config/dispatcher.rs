@@ -3,11 +3,13 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{ConfigError, EgressAllow, Group, Problem, problems_of};
+use super::{ConfigError, EgressAllow, EgressProxy, Group, Problem, environment, problems_of};
 
 const CONCURRENCY: &str = "POSTHASTE_CONCURRENCY";
 const EGRESS_ALLOW: &str = "POSTHASTE_EGRESS_ALLOW";
+const EGRESS_PROXY: &str = "POSTHASTE_EGRESS_PROXY";
 const SHUTDOWN_GRACE_MS: &str = "POSTHASTE_SHUTDOWN_GRACE_MS";
 
 const CONCURRENCY_RANGE: RangeInclusive<u32> = 1..=10_000;
@@ -25,6 +27,14 @@ pub struct DispatcherConfig {
     /// Addresses, ranges or names to let through although private, plain HTTP included (comma list)
     #[arg(long, env = EGRESS_ALLOW, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub egress_allow: String,
+
+    /// The proxy from `POSTHASTE_EGRESS_PROXY`; no flag, since it may hold a password.
+    #[arg(skip = environment::secret(EGRESS_PROXY))]
+    pub egress_proxy: Option<SecretString>,
+
+    /// Google's own variable for its metadata server: host, and port if any.
+    #[arg(skip = environment::variable("GCE_METADATA_HOST"))]
+    pub gce_metadata_host: Option<String>,
 
     /// Milliseconds that work in flight may take after SIGTERM, 0 to 3600000
     #[arg(long, env = SHUTDOWN_GRACE_MS, value_name = "MS", default_value_t = 30_000)]
@@ -48,6 +58,12 @@ impl DispatcherConfig {
         })
     }
 
+    /// The proxy, if there is one.
+    pub fn egress_proxy(&self) -> Result<Option<EgressProxy>, ConfigError> {
+        let parsed = self.egress_proxy.as_ref().map(|text| EgressProxy::parse(text.expose_secret()));
+        parsed.transpose().map_err(|message| ConfigError::one(EGRESS_PROXY, message))
+    }
+
     /// How long to drain.
     pub fn shutdown_grace(&self) -> Result<Duration, ConfigError> {
         let value = self.shutdown_grace_ms;
@@ -63,6 +79,7 @@ impl Group for DispatcherConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = problems_of(self.concurrency());
         problems.extend(problems_of(self.egress_allow()));
+        problems.extend(problems_of(self.egress_proxy()));
         problems.extend(problems_of(self.shutdown_grace()));
         problems
     }
