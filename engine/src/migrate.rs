@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "heard", text: include_str!("../../migrations/0013_heard.sql") },
     Migration { version: 14, name: "narrow_gateway", text: include_str!("../../migrations/0014_narrow_gateway.sql") },
     Migration { version: 15, name: "callback_shape", text: include_str!("../../migrations/0015_callback_shape.sql") },
+    Migration { version: 16, name: "event_size", text: include_str!("../../migrations/0016_event_size.sql") },
 ];
 
 /// The newest schema version that this binary knows.

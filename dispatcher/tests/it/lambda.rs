@@ -140,7 +140,7 @@ async fn an_event_that_is_too_large_is_dead_and_never_sent() {
     let (db, lambda, mut connection) = scene(json!({"invocation_type": "event"})).await;
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
     // Each quote takes two bytes more in an event.
-    let args = r#"args => to_json(array_fill(''::text, array[230000]))"#;
+    let args = r#"args => to_json(array_fill(''::text, array[209600]))"#;
     let job = sql::enqueue(&mut connection, &format!("kind => 'k', {args}")).await;
     until_state(&mut connection, job, "dead").await;
     let why = format!("select error_code || ':' || error_message from posthaste.attempt where job_id = {job}");
