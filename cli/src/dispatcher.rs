@@ -3,7 +3,7 @@
 use posthaste_dispatcher::{Callbacks, GoogleHosts, Settings};
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
-    config::{ApiConfig, DatabaseConfig, DispatcherConfig},
+    config::{ApiConfig, DatabaseConfig, DispatcherConfig, EgressProxy},
     health,
     http_server::{self, HttpLimits},
 };
@@ -37,7 +37,7 @@ pub fn settings(
         listen_url: database.listen_url()?.expose().to_owned(),
         concurrency: dispatcher.concurrency()?,
         egress: egress::policy(dispatcher.egress_allow()?),
-        proxy: dispatcher.egress_proxy()?,
+        proxy: EgressProxy::configured()?,
         google: google(dispatcher),
         seal_keys,
         callbacks,

@@ -120,7 +120,12 @@ pub fn build(
 }
 
 /// What `Invoke` is asked: the request becomes an event, and its headers the function's.
-fn invoke(target: &Target, job: &DispatchJob, headers: &HeaderMap, body: &[u8]) -> Result<(HeaderMap, Vec<u8>), Unsent> {
+fn invoke(
+    target: &Target,
+    job: &DispatchJob,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(HeaderMap, Vec<u8>), Unsent> {
     let (kind, max) = match target.spec.invocation_type {
         InvocationType::RequestResponse => ("RequestResponse", dispatch::INVOKE_MAX_BYTES),
         InvocationType::Event => ("Event", dispatch::EVENT_MAX_BYTES),

@@ -154,8 +154,7 @@ async fn begin(
     let (parks, parks_inbox) = mpsc::unbounded_channel();
     let (retire, retire_inbox) = mpsc::unbounded_channel();
     let client = Client::new(settings.egress.clone(), &options);
-    let minter =
-        Minter::new(client.clone(), settings.egress.clone(), settings.proxy.clone(), settings.google.clone());
+    let minter = Minter::new(client.clone(), settings.egress.clone(), settings.proxy.clone(), settings.google.clone());
     let context = Context {
         egress_options: options,
         dispatcher_id,

@@ -103,7 +103,9 @@ impl Target {
             }
         }
         let own_client = match &spec.tls {
-            Some(tls) => Some(OwnClient::of(tls, context, before.and_then(|before| before.own_client.as_ref())).map_err(unusable)?),
+            Some(tls) => Some(
+                OwnClient::of(tls, context, before.and_then(|before| before.own_client.as_ref())).map_err(unusable)?,
+            ),
             None => None,
         };
         let gate = before.map(|before| Arc::clone(&before.gate));

@@ -191,6 +191,15 @@ impl EndpointSpec {
         }
     }
 
+    /// Every URL that is asked for it, with the field that names it.
+    pub fn urls(&self) -> impl Iterator<Item = (&'static str, &Url)> {
+        let token_url = match &self.auth {
+            Auth::Oauth2 { token_url, .. } => Some(("auth.token_url", token_url)),
+            _ => None,
+        };
+        std::iter::once(("url", &self.url)).chain(token_url)
+    }
+
     /// Reads an endpoint. `Err` holds every fault (at most 100); a text that is not JSON is the single fault
     /// `malformed_json` (see [`crate::problem::Problem::invalid`]).
     pub fn parse(json: &str) -> Result<Self, Vec<FieldError>> {

@@ -44,7 +44,8 @@ impl AccountKey {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.private_key_id});
         let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encoded(&header), encoded(&claims));
-        let der = PrivateKeyDer::from_pem_slice(self.private_key.expose_secret().as_bytes()).map_err(|_| "private_key is not PEM")?;
+        let der = PrivateKeyDer::from_pem_slice(self.private_key.expose_secret().as_bytes())
+            .map_err(|_| "private_key is not PEM")?;
         let key = any_supported_type(&der).map_err(|_| "private_key is not a key that can sign")?;
         let signer = key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).ok_or("private_key is no RSA key")?;
         let signature = signer.sign(signed.as_bytes()).map_err(|_| "private_key cannot sign")?;
@@ -58,12 +59,14 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_and_not_repeated() {
-        let user = r#"{"type":"authorized_user","client_email":"a","private_key":"s3cret","token_uri":"https://a.example/"}"#;
+        let user =
+            r#"{"type":"authorized_user","client_email":"a","private_key":"s3cret","token_uri":"https://a.example/"}"#;
         for json in ["", "{}", user] {
             let Err(said) = AccountKey::parse(json) else { panic!("{json}") };
             assert!(!said.contains("s3cret"));
         }
-        let bad = r#"{"type":"service_account","client_email":"a","private_key":"s3cret","token_uri":"https://a.example/"}"#;
+        let bad =
+            r#"{"type":"service_account","client_email":"a","private_key":"s3cret","token_uri":"https://a.example/"}"#;
         let said = AccountKey::parse(bad).unwrap().assert(json!({}), 0).unwrap_err();
         assert_eq!(said, "private_key is not PEM");
     }

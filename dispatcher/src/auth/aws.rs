@@ -60,7 +60,8 @@ pub(super) async fn mint(
 ) -> Result<Minted, MintError> {
     let credentials = match role_arn {
         None => {
-            let own = config.credentials_provider().ok_or_else(|| MintError::Aws("there are no credentials".to_owned()))?;
+            let own =
+                config.credentials_provider().ok_or_else(|| MintError::Aws("there are no credentials".to_owned()))?;
             own.provide_credentials().await
         }
         Some(role) => {

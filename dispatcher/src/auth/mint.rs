@@ -133,7 +133,8 @@ impl Minter {
                 google::mint(self, audience, key.as_ref(), impersonate.as_deref()).await
             }
             Source::Oauth2 { token_url, client_id, client_secret, scope, audience } => {
-                let ask = oauth2::Ask { client_id, client_secret, scope: scope.as_deref(), audience: audience.as_deref() };
+                let ask =
+                    oauth2::Ask { client_id, client_secret, scope: scope.as_deref(), audience: audience.as_deref() };
                 oauth2::mint(self, token_url, &ask).await
             }
         }

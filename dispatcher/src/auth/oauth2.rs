@@ -30,8 +30,7 @@ pub(super) struct Ask<'a> {
 }
 
 pub(super) async fn mint(minter: &Minter, token_url: &Url, ask: &Ask<'_>) -> Result<Minted, MintError> {
-    let secret =
-        secret::resolve(ask.client_secret).map_err(|reason| MintError::Reference("client_secret", reason))?;
+    let secret = secret::resolve(ask.client_secret).map_err(|reason| MintError::Reference("client_secret", reason))?;
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, basic(ask.client_id, &secret));
     let mut fields = vec![("grant_type", "client_credentials")];

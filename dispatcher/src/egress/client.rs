@@ -41,7 +41,13 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5), proxy: None, tls: None }
+        Self {
+            pool_idle_per_host: 512,
+            pool_idle: Duration::from_mins(1),
+            connect_timeout: Duration::from_secs(5),
+            proxy: None,
+            tls: None,
+        }
     }
 }
 

@@ -12,9 +12,9 @@ pub mod error;
 pub mod policy;
 pub mod reach;
 pub mod resolver;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use client::{Answer, Client, ClientOptions};
 pub use error::{Class, SendError};

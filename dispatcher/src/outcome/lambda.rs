@@ -117,7 +117,10 @@ mod tests {
             "body": "{\"wait\":1}", "isBase64Encoded": false,
         }));
         assert_eq!(answer.status, 202);
-        assert_eq!((&answer.headers["posthaste-outcome"], answer.headers.len()), (&HeaderValue::from_static("suspend"), 2));
+        assert_eq!(
+            (&answer.headers["posthaste-outcome"], answer.headers.len()),
+            (&HeaderValue::from_static("suspend"), 2)
+        );
         assert_eq!((&answer.body[..], answer.headers["retry-after"].as_bytes()), (&b"{\"wait\":1}"[..], &b"5"[..]));
     }
 
@@ -163,6 +166,9 @@ mod tests {
         failed.headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
         assert!(unwrap(failed).headers.contains_key("x-amz-function-error"));
         let throttled = unwrap(lambda(429, r#"{"statusCode":200}"#));
-        assert_eq!((throttled.status, throttled.headers.contains_key("x-amzn-requestid")), (StatusCode::TOO_MANY_REQUESTS, true));
+        assert_eq!(
+            (throttled.status, throttled.headers.contains_key("x-amzn-requestid")),
+            (StatusCode::TOO_MANY_REQUESTS, true)
+        );
     }
 }

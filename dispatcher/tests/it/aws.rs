@@ -113,8 +113,7 @@ async fn a_role_is_assumed_once_for_all_its_endpoints_with_its_external_id() {
     scene.complete("b").await;
     for request in scene.function.requests(2).await {
         assert_eq!(request.header("x-amz-security-token"), "AKIDROLE-token==");
-        let checked =
-            verifier.sigv4(&request, &scene.function.url(""), "AKIDROLE-secret", Some("AKIDROLE-token=="));
+        let checked = verifier.sigv4(&request, &scene.function.url(""), "AKIDROLE-secret", Some("AKIDROLE-token=="));
         assert_eq!((&checked["same"], &checked["uncovered"]), (&json!(true), &json!([])), "{checked}");
     }
     let asked = scene.sts.seen();
@@ -143,7 +142,10 @@ async fn a_session_is_renewed_before_its_end_while_the_old_one_still_serves() {
     };
     tokio::time::timeout(posthaste_tests::WAIT_LIMIT, renewed).await.expect("the new session is used");
     assert_eq!(scene.function.seen()[0].header("x-amz-security-token"), "AKID1-token==");
-    assert_eq!(sql::number(&mut scene.connection, "select count(*) from posthaste.attempt where outcome <> 'completed'").await, 0);
+    assert_eq!(
+        sql::number(&mut scene.connection, "select count(*) from posthaste.attempt where outcome <> 'completed'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -160,7 +162,11 @@ async fn without_credentials_an_endpoint_is_left_out_and_its_jobs_keep_their_att
     let reported = "select state::text like '%no credentials: AWS: %not authorized to perform: sts:AssumeRole%' from posthaste.dispatcher";
     until(&mut scene.connection, reported).await;
     assert_eq!(sql::state(&mut scene.connection, job).await, "available");
-    assert_eq!(sql::number(&mut scene.connection, &format!("select count(*) from posthaste.attempt where job_id = {job}")).await, 0);
+    assert_eq!(
+        sql::number(&mut scene.connection, &format!("select count(*) from posthaste.attempt where job_id = {job}"))
+            .await,
+        0
+    );
 
     scene.sts.otherwise(assumed("AKIDLATE", 3600));
     until_state(&mut scene.connection, job, "completed").await;

@@ -174,7 +174,8 @@ async fn without_a_token_jobs_wait_and_keep_their_attempts() {
     scene.put("a", json!({"auth": {"type": "google_id_token"}})).await;
     let job = sql::enqueue(&mut scene.connection, "kind => 'a', max_attempts => 1").await;
     let dispatcher = scene.start();
-    let reported = "select state::text like '%no credentials: the metadata server answered 404%' from posthaste.dispatcher";
+    let reported =
+        "select state::text like '%no credentials: the metadata server answered 404%' from posthaste.dispatcher";
     until(&mut scene.connection, reported).await;
     assert_eq!(sql::state(&mut scene.connection, job).await, "available");
     assert_eq!(sql::count(&mut scene.connection, "attempt").await, 0);

@@ -32,10 +32,12 @@ fn returned(status: u16, headers: &Value, body: &str) -> Answer {
 
 #[tokio::test]
 async fn a_function_is_handed_the_signed_request_that_its_url_would_bring() {
-    let (db, lambda, mut connection) = scene(json!({"headers": {"Authorization": {"env": "HOME"}, "x-team": "blue"}})).await;
+    let (db, lambda, mut connection) =
+        scene(json!({"headers": {"Authorization": {"env": "HOME"}, "x-team": "blue"}})).await;
     lambda.otherwise(returned(200, &json!({"content-type": "application/json"}), r#"{"sum": 3}"#));
     let dispatcher = Running::start(&db, 8);
-    let job = sql::enqueue(&mut connection, r#"kind => 'k', args => '{"a": "é\"\\"}', headers => '{"x-own":"1"}'"#).await;
+    let job =
+        sql::enqueue(&mut connection, r#"kind => 'k', args => '{"a": "é\"\\"}', headers => '{"x-own":"1"}'"#).await;
     until_state(&mut connection, job, "completed").await;
     let result = format!("select result::text from posthaste.jobs where id = {job}");
     assert_eq!(sql::text(&mut connection, &result).await, r#"{"sum": 3}"#);
@@ -48,7 +50,10 @@ async fn a_function_is_handed_the_signed_request_that_its_url_would_bring() {
     let event = request.json();
     assert_eq!((&event["version"], &event["isBase64Encoded"]), (&json!("2.0"), &json!(false)));
     let header = |name: &str| event["headers"][name].as_str().unwrap_or_else(|| panic!("no {name} in {event}"));
-    assert_eq!((header("x-team"), header("x-own"), header("posthaste-job-id")), ("blue", "1", job.to_string().as_str()));
+    assert_eq!(
+        (header("x-team"), header("x-own"), header("posthaste-job-id")),
+        ("blue", "1", job.to_string().as_str())
+    );
     assert!(!header("authorization").is_empty() && !header("traceparent").is_empty());
     let body = event["body"].as_str().unwrap();
     let envelope: Value = serde_json::from_str(body).unwrap();
@@ -68,7 +73,8 @@ async fn a_function_is_handed_the_signed_request_that_its_url_would_bring() {
 
 /// What Lambda answers, the state after, the attempt as `outcome:class:status:code`.
 fn rows() -> Vec<(Answer, &'static str, &'static str)> {
-    let error = |status, kind: &str| Answer::status(status).header("x-amzn-errortype", kind).body(r#"{"Message":"no"}"#);
+    let error =
+        |status, kind: &str| Answer::status(status).header("x-amzn-errortype", kind).body(r#"{"Message":"no"}"#);
     vec![
         (returned(204, &json!({}), ""), "completed", "completed:responded:204:"),
         (Answer::json(&json!({"sum": 3})), "completed", "completed:responded:200:"),
@@ -107,7 +113,8 @@ async fn each_answer_of_invoke_comes_to_what_the_table_says() {
         lambda.otherwise(answer);
         let job = sql::enqueue(&mut connection, "kind => 'k'").await;
         until_state(&mut connection, job, state).await;
-        let told = "select concat_ws(':', outcome, class, http_status, coalesce(error_code, '')) from posthaste.attempt";
+        let told =
+            "select concat_ws(':', outcome, class, http_status, coalesce(error_code, '')) from posthaste.attempt";
         assert_eq!(sql::text(&mut connection, &format!("{told} where job_id = {job} limit 1")).await, attempt);
     }
     assert_eq!(sql::text(&mut connection, "select (paused_at is null)::text from posthaste.endpoint").await, "true");

@@ -81,7 +81,8 @@ async fn why_there_is_no_token_is_reported_without_the_secret() {
         "the token server answered 400: invalid_scope",
         "the token server: egress_forbidden: the address is not public: link-local",
     ] {
-        until(&mut connection, &format!("select state::text like '%no credentials: {why}%' from posthaste.dispatcher")).await;
+        until(&mut connection, &format!("select state::text like '%no credentials: {why}%' from posthaste.dispatcher"))
+            .await;
     }
     assert!(server.seen().iter().all(|request| request.uri.path() == "/token"), "no private address was asked");
     dispatcher.stop().await;

@@ -94,7 +94,8 @@ async fn what_is_public_goes_through_the_proxy_and_what_is_listed_does_not() {
         let told = format!("select class || ':' || error_code from posthaste.attempt where job_id = {job} limit 1");
         assert!(sql::text(&mut connection, &told).await.starts_with(code), "{kind}");
     }
-    until(&mut connection, "select state::text like '%the address is not public: private%' from posthaste.dispatcher").await;
+    until(&mut connection, "select state::text like '%the address is not public: private%' from posthaste.dispatcher")
+        .await;
     let asked: Vec<String> = proxy.heads().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
     assert!(asked.iter().all(|line| line.contains(".example:")), "the proxy was asked for what is private: {asked:?}");
     dispatcher.stop().await;

@@ -20,7 +20,8 @@ async fn args_that_no_event_of_lambda_could_hold_are_refused_where_lambda_would_
     }
     let (large, fits) = (quotes(700_000), quotes(600_000));
     let enqueue = |arguments: &str| format!("select posthaste.enqueue({arguments})");
-    for refused in [format!("'a', {large}"), format!("'other', {large}"), format!("'b', {large}, endpoint => 'queued'")] {
+    for refused in [format!("'a', {large}"), format!("'other', {large}"), format!("'b', {large}, endpoint => 'queued'")]
+    {
         let error = sqlx::raw_sql(sqlx::AssertSqlSafe(enqueue(&refused))).execute(&mut connection).await.unwrap_err();
         let said = error.as_database_error().unwrap().message().to_owned();
         assert!(said.contains("an event of Lambda") && said.contains("1048576"), "{said}");
@@ -28,6 +29,8 @@ async fn args_that_no_event_of_lambda_could_hold_are_refused_where_lambda_would_
     for taken in [format!("'b', {large}"), format!("'a', {large}, endpoint => 'asked'"), format!("'a', {fits}")] {
         sql::run(&mut connection, &enqueue(&taken)).await;
     }
-    let many = format!("select (error -> 0 ->> 'code') from posthaste.enqueue_many(jsonb_build_array(jsonb_build_object('kind', 'a', 'args', {large})))");
+    let many = format!(
+        "select (error -> 0 ->> 'code') from posthaste.enqueue_many(jsonb_build_array(jsonb_build_object('kind', 'a', 'args', {large})))"
+    );
     assert_eq!(sql::text(&mut connection, &many).await, "too_large");
 }

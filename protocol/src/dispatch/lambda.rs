@@ -49,7 +49,10 @@ impl LambdaEvent<'_> {
         out.extend_from_slice(br#""host":"#);
         serde_json::to_writer(&mut *out, self.host)?;
         let length = self.body.len();
-        write!(out, r#","content-length":"{length}","x-forwarded-proto":"https"}},"requestContext":{{"accountId":"anonymous""#)?;
+        write!(
+            out,
+            r#","content-length":"{length}","x-forwarded-proto":"https"}},"requestContext":{{"accountId":"anonymous""#
+        )?;
         out.extend_from_slice(br#","apiId":"posthaste","domainName":"#);
         serde_json::to_writer(&mut *out, self.host)?;
         out.extend_from_slice(br#","domainPrefix":"posthaste","http":{"method":"POST","path":"/","protocol":"HTTP/1.1","sourceIp":"0.0.0.0","userAgent":"#);
@@ -92,7 +95,10 @@ mod tests {
         event.write(&mut out);
         let event: Value = serde_json::from_slice(&out).unwrap();
         let context = event["requestContext"].clone();
-        assert_eq!((&event["version"], &event["rawPath"], &event["rawQueryString"]), (&json!("2.0"), &json!("/"), &json!("")));
+        assert_eq!(
+            (&event["version"], &event["rawPath"], &event["rawQueryString"]),
+            (&json!("2.0"), &json!("/"), &json!(""))
+        );
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(body), &json!(false)));
         assert_eq!(
             event["headers"],

@@ -75,9 +75,13 @@ mod tests {
     #[test]
     fn invoke_is_known_by_its_path() {
         let is = |path: &str| is_invoke(&Url::parse(&format!("https://lambda.eu-west-1.amazonaws.com{path}")).unwrap());
-        assert!(is("/2015-03-31/functions/pdf/invocations") && is("/2015-03-31/functions/pdf/invocations?Qualifier=live"));
+        assert!(
+            is("/2015-03-31/functions/pdf/invocations") && is("/2015-03-31/functions/pdf/invocations?Qualifier=live")
+        );
         assert!(is("/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:pdf/invocations"));
-        for other in ["/", "/2015-03-31/functions//invocations", "/2015-03-31/functions/a/b/invocations", "/pdf/invocations"] {
+        for other in
+            ["/", "/2015-03-31/functions//invocations", "/2015-03-31/functions/a/b/invocations", "/pdf/invocations"]
+        {
             assert!(!is(other), "{other}");
         }
     }

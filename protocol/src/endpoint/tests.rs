@@ -145,7 +145,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "auth.token_url",
         "invalid_url",
     ),
-    (r#""auth":{"type":"oauth2","token_url":"https://a.example","client_secret":{"env":"A"}}"#, "auth.client_id", "required"),
+    (
+        r#""auth":{"type":"oauth2","token_url":"https://a.example","client_secret":{"env":"A"}}"#,
+        "auth.client_id",
+        "required",
+    ),
     (
         r#""auth":{"type":"oauth2","token_url":"https://a.example","client_id":"a","client_secret":"s3cret"}"#,
         "auth.client_secret",

@@ -3,13 +3,11 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{ConfigError, EgressAllow, EgressProxy, Group, Problem, environment, problems_of};
 
 const CONCURRENCY: &str = "POSTHASTE_CONCURRENCY";
 const EGRESS_ALLOW: &str = "POSTHASTE_EGRESS_ALLOW";
-const EGRESS_PROXY: &str = "POSTHASTE_EGRESS_PROXY";
 const SHUTDOWN_GRACE_MS: &str = "POSTHASTE_SHUTDOWN_GRACE_MS";
 
 const CONCURRENCY_RANGE: RangeInclusive<u32> = 1..=10_000;
@@ -27,10 +25,6 @@ pub struct DispatcherConfig {
     /// Addresses, ranges or names to let through although private, plain HTTP included (comma list)
     #[arg(long, env = EGRESS_ALLOW, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub egress_allow: String,
-
-    /// The proxy from `POSTHASTE_EGRESS_PROXY`; no flag, since it may hold a password.
-    #[arg(skip = environment::secret(EGRESS_PROXY))]
-    pub egress_proxy: Option<SecretString>,
 
     /// Google's own variable for its metadata server: host, and port if any.
     #[arg(skip = environment::variable("GCE_METADATA_HOST"))]
@@ -58,12 +52,6 @@ impl DispatcherConfig {
         })
     }
 
-    /// The proxy, if there is one.
-    pub fn egress_proxy(&self) -> Result<Option<EgressProxy>, ConfigError> {
-        let parsed = self.egress_proxy.as_ref().map(|text| EgressProxy::parse(text.expose_secret()));
-        parsed.transpose().map_err(|message| ConfigError::one(EGRESS_PROXY, message))
-    }
-
     /// How long to drain.
     pub fn shutdown_grace(&self) -> Result<Duration, ConfigError> {
         let value = self.shutdown_grace_ms;
@@ -79,7 +67,7 @@ impl Group for DispatcherConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = problems_of(self.concurrency());
         problems.extend(problems_of(self.egress_allow()));
-        problems.extend(problems_of(self.egress_proxy()));
+        problems.extend(problems_of(EgressProxy::configured()));
         problems.extend(problems_of(self.shutdown_grace()));
         problems
     }

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
+
+use super::{ConfigError, environment};
+
+const EGRESS_PROXY: &str = "POSTHASTE_EGRESS_PROXY";
 
 /// A proxy that is asked to CONNECT. Its user and password are never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,6 +17,12 @@ pub struct EgressProxy {
 }
 
 impl EgressProxy {
+    /// The proxy of `POSTHASTE_EGRESS_PROXY`; no flag, since it may hold a password.
+    pub fn configured() -> Result<Option<Self>, ConfigError> {
+        let parsed = environment::secret(EGRESS_PROXY).map(|text| Self::parse(text.expose_secret()));
+        parsed.transpose().map_err(|message| ConfigError::one(EGRESS_PROXY, message))
+    }
+
     /// Reads `http://host:port`, with `user:password@` if it wants to know who asks. The error never repeats the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let wrong = "is no proxy: write http://host:port, or http://user:password@host:port";
@@ -65,7 +75,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_and_not_repeated() {
-        for text in ["proxy:3128", "https://proxy:3128", "socks5://proxy:1080", "http://s3cret@p/path", "http://p/?a", ""] {
+        for text in
+            ["proxy:3128", "https://proxy:3128", "socks5://proxy:1080", "http://s3cret@p/path", "http://p/?a", ""]
+        {
             let error = EgressProxy::parse(text).unwrap_err();
             assert!(error.contains("http://host:port") && !error.contains("s3cret"));
         }

@@ -65,7 +65,9 @@ impl SecretRef {
     fn resolve_within(&self, max: u64) -> Result<SecretString, SecretRefError> {
         match self {
             Self::Env(name)
-                if ["POSTHASTE_", "PG", "OTEL_", "AWS_"].iter().any(|own| name.to_ascii_uppercase().starts_with(own)) =>
+                if ["POSTHASTE_", "PG", "OTEL_", "AWS_"]
+                    .iter()
+                    .any(|own| name.to_ascii_uppercase().starts_with(own)) =>
             {
                 Err(SecretRefError::Forbidden(format!("environment variable {name}")))
             }
@@ -88,10 +90,7 @@ const OUR_FILES: &[&str] = &[
 
 /// Whether this is a file that holds Posthaste's own secrets: whoever writes endpoints must not be able to send them away.
 fn is_our_own(real: &Path) -> bool {
-    let named = OUR_FILES
-        .iter()
-        .copied()
-        .filter_map(environment::variable_os);
+    let named = OUR_FILES.iter().copied().filter_map(environment::variable_os);
     let ours = named.filter_map(|value| fs::canonicalize(value).ok()).any(|file| file == real);
     let well_known =
         real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys" || name == "token.keys");

@@ -59,11 +59,14 @@ fn is_region(text: &str) -> bool {
 fn is_role(text: &str) -> bool {
     let mut parts = text.splitn(6, ':');
     let head = (parts.next(), parts.next(), parts.next(), parts.next());
-    let account = parts.next().is_some_and(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()));
+    let account =
+        parts.next().is_some_and(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()));
     let role = parts.next().and_then(|rest| rest.strip_prefix("role/")).is_some_and(|name| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/+=,.@_-".contains(&b))
     });
-    matches!(head, (Some("arn"), Some(partition), Some("iam"), Some("")) if partition.starts_with("aws")) && account && role
+    matches!(head, (Some("arn"), Some(partition), Some("iam"), Some("")) if partition.starts_with("aws"))
+        && account
+        && role
 }
 
 fn is_external_id(text: &str) -> bool {

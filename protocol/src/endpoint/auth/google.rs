@@ -21,7 +21,11 @@ pub(super) fn read(parts: &mut Parts, faults: &mut Faults) -> Option<Auth> {
     let impersonate = parts.take("impersonate").and_then(|part| {
         let account = part.text_within(320, faults)?;
         if !is_account(&account) {
-            part.fault("wrong_format", "must be a service account such as name@project.iam.gserviceaccount.com", faults);
+            part.fault(
+                "wrong_format",
+                "must be a service account such as name@project.iam.gserviceaccount.com",
+                faults,
+            );
             return None;
         }
         Some(account)
