@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 14, name: "narrow_gateway", text: include_str!("../../migrations/0014_narrow_gateway.sql") },
     Migration { version: 15, name: "callback_shape", text: include_str!("../../migrations/0015_callback_shape.sql") },
     Migration { version: 16, name: "complete_held", text: include_str!("../../migrations/0016_complete_held.sql") },
+    Migration { version: 17, name: "event_size", text: include_str!("../../migrations/0017_event_size.sql") },
 ];
 
 /// The newest schema version that this binary knows.

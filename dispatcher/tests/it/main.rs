@@ -1,12 +1,21 @@
 //! The dispatcher against a real Postgres and a real HTTP server.
 
 mod answers;
+mod aws;
 mod callbacks;
 mod deadlines;
 mod endpoints;
 mod fleet;
+mod google;
 mod isolation;
+mod lambda;
+mod oauth2;
+mod process;
+mod proxy;
 mod running;
+mod secure;
 mod suspended;
+mod tls;
 mod unknown;
+mod verifier;
 mod waiting;
