@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use posthaste::{JobId, State, client::Client};
 use posthaste_api::{ApiSettings, ApiState};
 use posthaste_callback_gateway::Gateway;
-use posthaste_dispatcher::{Callbacks, egress::EgressPolicy};
+use posthaste_dispatcher::{Callbacks, GoogleHosts, egress::EgressPolicy};
 use posthaste_engine::{
     endpoint::{self, SealedSecret},
     session::Role,
@@ -55,6 +55,8 @@ impl Rig {
             listen_url: db.url_as("dispatcher"),
             concurrency: 16,
             egress: EgressPolicy::from_entries(["127.0.0.0/8"]).unwrap(),
+            proxy: None,
+            google: GoogleHosts::default(),
             seal_keys: Some(seal_keys()),
             callbacks: Some(Callbacks { gateway, keys: ring }),
         };
