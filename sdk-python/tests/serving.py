@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,17 +47,25 @@ def serving(name: str, port: int | None = None) -> Iterator[str]:
     command, path = SERVERS[name]
     words = [str(word).format(port=port) for word in command]
     environment = {**os.environ, "POSTHASTE_SIGNING_SECRET": SECRET, "PYTHONPATH": str(FUNCTIONS)}
-    process = subprocess.Popen(words, cwd=FUNCTIONS, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline, f"{name} did not listen"
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}{path}"
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            words, cwd=FUNCTIONS, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while not _listens(port):
+                assert process.poll() is None, log.seek(0) or log.read()
+                assert time.monotonic() < deadline, f"{name} did not listen"
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}{path}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers, which would wait for open connections
+            process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Producer:

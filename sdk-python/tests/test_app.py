@@ -137,8 +137,8 @@ def test_an_outcome_may_be_raised_from_deep_inside_or_returned(
         return Snooze(30)
 
     retry, snooze = ask(app, "raised"), ask(app, "returned")
-    assert (retry.headers["posthaste-outcome"], retry.headers["retry-after"]) == ("retry", "3.0")
-    assert (snooze.headers["posthaste-outcome"], snooze.headers["retry-after"]) == ("snooze", "30.0")
+    assert (retry.headers["posthaste-outcome"], retry.headers["retry-after"]) == ("retry", "3")
+    assert (snooze.headers["posthaste-outcome"], snooze.headers["retry-after"]) == ("snooze", "30")
     assert not caplog.records
 
 
@@ -234,9 +234,21 @@ def test_every_body_format_is_read(app: Posthaste, format: Any) -> None:  # noqa
     assert said(ask(app, args={"number": 3}, id=42, run_lease=5, format=format)) == [3, 42, "default", 5]
 
 
-def test_a_body_that_is_no_dispatch_is_a_400() -> None:
+def test_a_body_that_is_no_dispatch_ends_no_job() -> None:
     app = Posthaste(verify=False)
-    assert app.handle("POST", {}, b"{").status == 400
+    assert app.handle("POST", {}, b"{").status == 404
+
+
+def test_an_exception_that_cannot_be_shown_is_a_500_too(app: Posthaste) -> None:
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    @app.job("k")
+    def handler() -> None:
+        raise UnprintableError
+
+    assert (ask(app).status, "Unprintable" in said(ask(app))["detail"]) == (500, True)
 
 
 def test_handlers_that_cannot_be_called_are_refused_when_they_are_registered(app: Posthaste) -> None:

@@ -3,13 +3,14 @@
 import http.server
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from posthaste import TransportError
-from posthaste._http import MAX_ANSWER_BYTES, Request, Transport
+from posthaste._http import MAX_ANSWER_BYTES, Request, Transport, _has_ended
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,6 +98,9 @@ def test_a_connection_is_used_again_until_the_other_side_ends_it(server: tuple[s
     assert post(send, "/chunked").body == b"abc"
     assert len(connections) == 1
     post(send, "/close")
+    deadline = time.monotonic() + 10
+    while not _has_ended(send._idle[-1].sock):
+        assert time.monotonic() < deadline, "the server never ended the connection"
     assert post(send, "/echo").status == 200
     assert len(connections) == 2
     send.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from collections.abc import Mapping
@@ -100,10 +101,11 @@ def problem(
 
 def crash(error: BaseException, *, with_traceback: bool) -> Answer:
     """Write an exception that nobody caught: 500, tried again. Its traceback stays here unless wanted."""
-    text = f"{type(error).__name__}: {error}"
+    lines = traceback.format_exception_only(type(error), error)
     if with_traceback:
-        text = "".join(traceback.format_exception(error))[-_MAX_MESSAGE:]
-    return problem(500, "unhandled_exception", text)
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    text = "".join(lines).strip()
+    return problem(500, "unhandled_exception", text[-_MAX_MESSAGE:] if with_traceback else text)
 
 
 def clean(text: str) -> str:
@@ -126,7 +128,7 @@ def _said(word: str, after: Duration | None = None) -> dict[str, str]:
 
 
 def _after(after: Duration | None) -> dict[str, str]:
-    return {} if after is None else {"retry-after": str(round(seconds(after), 3))}
+    return {} if after is None else {"retry-after": str(math.ceil(seconds(after)))}
 
 
 def _completed(outcome: Completed) -> Answer:

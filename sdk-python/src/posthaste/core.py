@@ -74,7 +74,8 @@ class Core:
         try:
             dispatch = envelope.read(headers, body)
         except envelope.MalformedDispatch as error:
-            return problem(400, "malformed_dispatch", str(error))
+            # Not 400, which would end the job: it is the endpoint that is wrong, or older than Posthaste.
+            return problem(404, "malformed_dispatch", str(error))
         handler = self.handlers.get(dispatch.kind)
         if handler is None:
             known = ", ".join(sorted(self.handlers)) or "none"

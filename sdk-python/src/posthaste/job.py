@@ -52,7 +52,9 @@ class _Run:
         """What woke the function, after a `Suspend`."""
         self.last_progress: Progress | None = dispatch.progress
         """What an earlier attempt said last."""
-        self.deadline: float = started + min(dispatch.timeout_s, limit or dispatch.timeout_s)
+        self.deadline: float = started + (
+            dispatch.timeout_s if limit is None else min(limit, dispatch.timeout_s)
+        )
         """When the caller hangs up, by `time.monotonic()`."""
 
     def __repr__(self) -> str:
@@ -78,7 +80,7 @@ class _Run:
         """
         return self._cancelled.is_set()
 
-    def hang_up(self) -> None:
+    def _hang_up(self) -> None:
         """Take note that the caller is gone: whoever asks is told that the job is cancelled."""
         self._cancelled.set()
 

@@ -69,7 +69,7 @@ async def _perform(core: Core, call: Call, receive: Receive) -> Answer | None:
     try:
         await asyncio.wait({handler, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not handler.done():
-            call.job.hang_up()
+            call.job._hang_up()
             if call.handler.is_async:
                 handler.cancel()
             await asyncio.wait({handler})
@@ -80,9 +80,11 @@ async def _perform(core: Core, call: Call, receive: Receive) -> Answer | None:
                 else crash(asyncio.CancelledError("it cancelled itself"), with_traceback=False)
             )
         return handler.result()
-    finally:
+    finally:  # the server itself may be ending
         gone.cancel()
-        handler.cancel()
+        if not handler.done():
+            call.job._hang_up()
+            handler.cancel()
 
 
 async def _gone(receive: Receive) -> None:

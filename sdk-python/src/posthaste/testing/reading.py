@@ -41,7 +41,7 @@ def outcome(answer: Answer) -> Outcome:
             return Completed(body)
         case "retry" | 500:
             return Retry(detail, after=wait, code=code)
-        case "fail" | 400 | 422:
+        case "fail" | 422:
             return Fail(detail, code=code)
         case "cancel":
             return Cancel(said["reason"])
