@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +36,22 @@ class Dev:
 @pytest.fixture(scope="session")
 def dev() -> Iterator[Dev]:
     """One Posthaste for all tests; kinds and endpoints of tests have names of their own."""
+    with running() as dev:
+        yield dev
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[Dev]:
+    """A Posthaste with more in its environment, for as long as the block."""
     assert BINARY.exists(), f"{BINARY} is missing: cargo build --bin posthaste"
     folder = tempfile.TemporaryDirectory(prefix="posthaste-", ignore_cleanup_errors=True)
     home = Path(folder.name)
     home.chmod(0o755)  # the private Postgres does not run as root
     listen = {"POSTHASTE_API_LISTEN": "127.0.0.1:0", "POSTHASTE_GATEWAY_LISTEN": "127.0.0.1:0"}
     command = [BINARY, "dev", "--no-samples", "--plain", "--data-dir", home]
-    process = subprocess.Popen(command, env=os.environ | listen, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=os.environ | listen | environment, stderr=subprocess.PIPE, text=True
+    )
     try:
         yield _running(home, process)
     finally:

@@ -70,3 +70,32 @@ __all__ = [
     "TimerWait",
     "TransportError",
 ]
+
+from .invalid_job import InvalidJob
+from .new_job import NewJob
+from .rest.async_client import AsyncClient
+from .rest.client import Client
+from .rest.problems import AlreadyFinished, Conflict, Forbidden, IdempotencyMismatch, NotFound, Unauthorized
+from .rest.records import AttemptRecord, EndpointRecord, ErrorRecord, Explanation, JobRecord, State
+from .sql.enqueue import enqueue, enqueue_many
+
+__all__ += [
+    "AlreadyFinished",
+    "AsyncClient",
+    "AttemptRecord",
+    "Client",
+    "Conflict",
+    "EndpointRecord",
+    "ErrorRecord",
+    "Explanation",
+    "Forbidden",
+    "IdempotencyMismatch",
+    "InvalidJob",
+    "JobRecord",
+    "NewJob",
+    "NotFound",
+    "State",
+    "Unauthorized",
+    "enqueue",
+    "enqueue_many",
+]

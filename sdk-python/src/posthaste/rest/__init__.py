@@ -1,0 +1,1 @@
+"""Everything over HTTP: enqueue, read, wait, cancel, and look after endpoints."""

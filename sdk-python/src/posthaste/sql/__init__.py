@@ -1,0 +1,1 @@
+"""Enqueue by SQL, in the transaction that the caller has open."""

@@ -1,0 +1,1 @@
+"""Tests of producers: jobs by SQL and by REST."""
