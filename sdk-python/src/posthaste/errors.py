@@ -4,7 +4,12 @@
     ├── ConfigurationError      nothing to verify with, nothing to call back to
     ├── SignatureError          a request that Posthaste did not sign
     ├── TransportError          no answer came: connection, TLS, time-out, or an answer that is none
+    ├── InvalidJob              a job with faults, which was not enqueued
     └── Problem                 an answer that is an error, RFC 9457
+        ├── Unauthorized        401, of the API
+        ├── Forbidden           403, of the API
+        ├── NotFound            404, of the API
+        ├── Conflict            409, of the API: AlreadyFinished, IdempotencyMismatch, and others
         ├── InvalidToken        401
         ├── ActionNotAllowed    403
         ├── LeaseSuperseded     409, another run holds the job

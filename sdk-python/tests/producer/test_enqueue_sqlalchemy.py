@@ -61,6 +61,18 @@ def test_a_session_and_its_savepoint_each_keep_or_drop_their_jobs(
     assert ledger.job(dropped) is None
 
 
+def test_psycopg2_below_it_will_do(dev: Dev, ledger: Ledger) -> None:
+    engine = sqlalchemy.create_engine(url(dev, "psycopg2"))
+    with engine.begin() as connection:
+        job_id = enqueue(connection, "sqlalchemy.psycopg2", {"discount": "100%", "a": "\\"}, tags=["a"])
+        with pytest.raises(InvalidJob), connection.begin_nested():
+            enqueue(connection, "not a kind")
+    engine.dispose()
+    job = ledger.job(job_id)
+    assert job is not None
+    assert (job["args"], job["tags"]) == ({"discount": "100%", "a": "\\"}, ["a"])
+
+
 def test_in_a_failed_transaction_the_driver_s_own_error_is_raised(engine: sqlalchemy.Engine) -> None:
     with engine.connect() as connection:
         with pytest.raises(InvalidJob):

@@ -4,6 +4,8 @@ import ast
 import asyncio
 import inspect
 import re
+import sys
+from types import ModuleType
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from conftest import ROOT, Dev
 
 from producer.ledger import Ledger
 
+README = ROOT / "sdk-python" / "README.md"
 PAGE = ROOT / "docs" / "how-to" / "enqueue-python.md"
 
 
@@ -31,3 +34,19 @@ def test_every_block_of_the_how_to_runs_as_printed(
     said = capsys.readouterr().out
     assert "[('priority', 'out_of_range')]" in said
     assert said.endswith("cancelled\n")
+
+
+def test_the_readme_s_order_commits_with_its_job(dev: Dev, ledger: Ledger) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    place = next(block for block in blocks if "def place_order" in block)
+    page = ModuleType("readme")
+    sys.modules[page.__name__] = page
+    exec(blocks[0] + place, page.__dict__)
+    with psycopg.connect(dev.database_url) as connection:
+        connection.execute("create table if not exists orders (id bigserial, email text, cents bigint)")
+        connection.execute("alter table orders alter cents drop not null")
+        job_id = page.place_order(connection, "ada@example.com")
+        assert ledger.job(job_id) is None
+    job = ledger.job(job_id)
+    assert job is not None
+    assert job["args"]["email"] == "ada@example.com"
