@@ -42,6 +42,10 @@ async fn say(args: Say, run: Run) -> Result<Outcome> {
         "cancel, raised" => Err(Cancel::because("nobody wants it"))?,
         "throttle" => Throttle::after(hour).message("at my limit").into(),
         "retire" => Retire::because("moved away").into(),
+        "by callback" => {
+            run.callbacks()?.complete(&"by callback").await?;
+            Outcome::completed(&"not heard where it is not waited for")?
+        }
         "an error" => Err(std::io::Error::other("the disk is full"))?,
         "panic" => panic!("at the disco"),
         "crash once" if run.attempt() == 1 => std::process::abort(),

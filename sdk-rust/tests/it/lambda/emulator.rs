@@ -176,9 +176,14 @@ pub fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// `Invoke`: the event as it comes, and what the function returned.
-async fn invocation(State(api): State<Arc<Api>>, body: Bytes) -> Response {
-    match invoke(&api, serde_json::from_slice(&body).unwrap()).await {
+/// `Invoke`: the event as it comes, and what the function returned; or, as `Event`, nothing of it.
+async fn invocation(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Response {
+    let event = serde_json::from_slice(&body).unwrap();
+    if headers["x-amz-invocation-type"] == "Event" {
+        tokio::spawn(async move { invoke(&api, event).await });
+        return StatusCode::ACCEPTED.into_response();
+    }
+    match invoke(&api, event).await {
         Ok(answer) => answer.to_string().into_response(),
         Err(error) => {
             let body = json!({"errorType": "Runtime.ExitError", "errorMessage": error}).to_string();

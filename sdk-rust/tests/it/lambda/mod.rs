@@ -72,6 +72,17 @@ async fn the_readmes_lambda_handles_a_job() {
     assert_eq!(job.result.unwrap().get(), r#""Hello Ada, attempt 1""#);
 }
 
+#[tokio::test]
+async fn a_lambda_that_is_invoked_as_an_event_ends_its_run_by_a_callback() {
+    let mut rig = Rig::start().await;
+    let lambda = start().await;
+    let fields = json!({"format": "lambda", "invocation_type": "event"});
+    rig.endpoint("e", &lambda.invoke_url(), &["say"], &fields).await;
+    let id = say(&mut rig, "by callback").await;
+    let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.attempt, job.result.unwrap().get()), (1, r#""by callback""#));
+}
+
 /// A signed dispatch, as events of the services that invoke functions carry it: what was signed, or as base64.
 fn events() -> Vec<(&'static str, Value)> {
     let request = Dispatch::of(&Say { word: "a result".to_owned() }).signed(&Secrets::parse([SECRET]).unwrap());
