@@ -13,7 +13,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// An error that is no outcome is a failed attempt, answered with 500 and its text, and tried again.
 pub struct Error(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Outcome(Outcome),
     Other(Box<dyn StdError + Send + Sync>),
@@ -55,9 +54,13 @@ impl Kind {
     }
 }
 
+/// For people, with what it came from: this is what a `main` that returns an error prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Kind::Outcome(outcome) => outcome.fmt(f),
+            Kind::Other(error) => f.write_str(&chain(&**error)),
+        }
     }
 }
 

@@ -93,13 +93,25 @@ async fn the_formats_raw_and_cloudevents_say_in_headers_what_the_envelope_says()
 }
 
 #[test]
-#[should_panic(expected = "two handlers of the kind say")]
 fn two_handlers_of_one_kind_are_a_mistake_in_the_program() {
-    let _app = App::unsigned().on(async |_: Say, _: Run| Ok(())).on(async |_: Say, _: Run| Ok(1));
+    let app = || App::unsigned().on(async |_: Say, _: Run| Ok(())).on(async |_: Say, _: Run| Ok(1));
+    let panic = std::panic::catch_unwind(app).unwrap_err();
+    assert_eq!(panic.downcast_ref::<String>().unwrap(), "two handlers of the kind say");
+}
+
+#[tokio::test]
+async fn a_function_without_a_secret_ends_and_says_what_to_do() {
+    let mut function = crate::process::example("lambda");
+    function.env_remove("POSTHASTE_SIGNING_SECRET").stderr(std::process::Stdio::piped());
+    let ended = function.output().await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let expected = "Error: no signing secret: set POSTHASTE_SIGNING_SECRET to the whsec_…";
+    assert!(!ended.status.success() && said.starts_with(expected) && said.contains("App::unsigned()"), "{said}");
 }
 
 #[test]
-fn an_app_without_a_secret_says_what_to_do() {
-    let error = App::signed_with([""]).unwrap_err().to_string();
-    assert!(error.contains("POSTHASTE_SIGNING_SECRET") && error.contains("App::unsigned()"), "{error}");
+fn an_error_prints_what_it_came_from() {
+    let source = std::io::Error::other("the disk is full");
+    let error = posthaste::Error::new(posthaste::enqueue::EnqueueError::Sqlx(source.into()));
+    assert_eq!(format!("{error:?}"), "error communicating with database: the disk is full");
 }
