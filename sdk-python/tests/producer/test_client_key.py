@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import Dev, running
 
-from posthaste import AsyncClient, Client, Forbidden, Unauthorized
+from posthaste import AsyncClient, Client, ConfigurationError, Forbidden, Unauthorized
 
 KEY = "a-bootstrap-key-of-the-tests-0123456789"
 
@@ -40,6 +40,16 @@ def test_a_key_without_the_scope_is_forbidden(guarded: Dev, monkeypatch: pytest.
     minted = guarded.posthaste("keys", "mint", "reader", "--scope", "read").strip().splitlines()[-1]
     with Client(guarded.api_url, api_key=minted) as client, pytest.raises(Forbidden, match="enqueue"):
         client.enqueue("key.reader")
+
+
+def test_a_key_that_is_none_is_told_without_showing_it_and_a_line_s_end_is_not_of_it(guarded: Dev) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Client(guarded.api_url, api_key=f"{KEY}\r\nx: y")
+    assert KEY not in str(caught.value)
+    with Client(guarded.api_url, api_key=f"{KEY}\n") as client:
+        assert client.enqueue("key.line") > 0
+        with pytest.raises(ValueError, match="printable ASCII"):
+            client.enqueue("key.line", idempotency_key="a\nb")
 
 
 def test_the_key_is_not_in_a_repr_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from .._http import Request, Send, Transport, retrying
 from .._json import NotStorable, dumps
 from .._trace import traceparent
 from ..duration import Duration, seconds
-from ..errors import FieldError, Problem, TransportError
+from ..errors import ConfigurationError, FieldError, Problem, TransportError
 from ..invalid_job import InvalidJob
 from ..new_job import EMPTY, NewJob, Options, batch_texts, unstorable, wire_fields
 from .problems import problem_of, refusal_of
@@ -52,10 +52,12 @@ class Client:
         """Take the URL of the API, as `https://posthaste.internal:8710`.
 
         `api_key` is else that of the variable `POSTHASTE_API_KEY`, else none. `timeout` is that of each try.
-        `send` replaces the network.
+        `send` replaces the network. Raises `ConfigurationError` for what can be no key.
         """
         self.url = url
-        self._key = api_key or os.environ.get("POSTHASTE_API_KEY")
+        self._key = (api_key or os.environ.get("POSTHASTE_API_KEY", "")).strip()
+        if not _is_header_text(self._key):
+            raise ConfigurationError("the API key holds characters that no key has: copy it again")
         self._timeout = seconds(timeout)
         self._transport = Transport(url)
         self._send = send or self._transport
@@ -93,12 +95,15 @@ class Client:
 
         Raises `InvalidJob` with all faults, and `IdempotencyMismatch` where the key came with another job.
         """
+        key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+        if not key or not _is_header_text(key):
+            raise ValueError("idempotency_key must be 1 to 255 printable ASCII characters")
         wire = wire_fields(NewJob(kind, args, **options))
         try:
             body = dumps(wire)
         except NotStorable as error:
             raise unstorable("", error) from error
-        headers = _trace_headers() | {"idempotency-key": idempotency_key or str(uuid.uuid4())}
+        headers = _trace_headers() | {"idempotency-key": key}
         try:
             return self._ask("POST", "/v1/jobs", lambda answer: int(answer["id"]), body, headers)
         except Problem as problem:
@@ -123,7 +128,7 @@ class Client:
 
     def job(self, job_id: int) -> JobRecord:
         """Read a job with its newest 50 attempts. Raises `NotFound`."""
-        return self._ask("GET", f"/v1/jobs/{job_id}", read_job)
+        return self._ask("GET", f"/v1/jobs/{job_id:d}", read_job)
 
     def wait(self, job_id: int, timeout: Duration = 60) -> JobRecord:
         """Wait until a job has ended, and read it.
@@ -161,15 +166,15 @@ class Client:
         `cancel_grace_ms`; with `force` at once. Raises `AlreadyFinished` and `NotFound`.
         """
         body = dumps({"reason": reason, "force": force})
-        return self._ask("POST", f"/v1/jobs/{job_id}/cancel", _read_state, body)
+        return self._ask("POST", f"/v1/jobs/{job_id:d}/cancel", _read_state, body)
 
     def retry(self, job_id: int) -> State:
         """Run an ended job again, or a scheduled one now. Raises `Conflict` and `NotFound`; not repeated."""
-        return self._ask("POST", f"/v1/jobs/{job_id}/retry", _read_state, repeat=False)
+        return self._ask("POST", f"/v1/jobs/{job_id:d}/retry", _read_state, repeat=False)
 
     def explain(self, job_id: int) -> Explanation:
         """Say why a job is not running. Raises `NotFound`."""
-        return self._ask("GET", f"/v1/jobs/{job_id}/explain", read_explanation)
+        return self._ask("GET", f"/v1/jobs/{job_id:d}/explain", read_explanation)
 
     def endpoints(self) -> list[EndpointRecord]:
         """Read all endpoints, by name."""
@@ -198,7 +203,7 @@ class Client:
     def _poll(self, job_id: int, deadline: float, longest: float) -> JobRecord:
         wait = min(max(deadline - time.monotonic(), 0.0), longest)
         # Rounded up, or the last millisecond would be asked for many times.
-        path = f"/v1/jobs/{job_id}?wait_ms={ceil(wait * 1000)}"
+        path = f"/v1/jobs/{job_id:d}?wait_ms={ceil(wait * 1000)}"
         return self._ask("GET", path, read_job, timeout=self._timeout + wait)
 
     def _page(self, cursor: str, **query: object) -> tuple[list[JobRecord], str | None]:
@@ -257,6 +262,11 @@ def _read_state(answer: Mapping[str, Any]) -> State:
 def _trace_headers() -> dict[str, str]:
     parent = traceparent()
     return {"traceparent": parent} if parent else {}
+
+
+def _is_header_text(text: str) -> bool:
+    # Checked here, as the error of the HTTP library would show the text.
+    return text.isascii() and text.isprintable()
 
 
 def _endpoint(name: str) -> str:

@@ -6,6 +6,7 @@ derives from.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def ask(connection: object, statement: str, values: Sequence[str], read: Callabl
     numbers, lists or JSON does not matter then.
     """
     way = _way(connection)
-    if way in (_psycopg_async, _asyncpg, _sqlalchemy_async):
+    if inspect.iscoroutinefunction(way):
         return _read_later(way(connection, statement, values), read)
     with _faults_told():
         return read(way(connection, statement, values))
