@@ -86,6 +86,26 @@ def test_the_check_without_the_package_is_right(monkeypatch: pytest.MonkeyPatch)
     assert not is_genuine(late.headers, late.body)
 
 
+def test_the_view_for_django_answers(tmp_path: Path) -> None:
+    """In a process of its own: the settings of Django are for a process once."""
+    (tmp_path / "page.py").write_text("\n".join(blocks("functions", "python")[:2]))
+    script = f"""
+        import django.conf, page
+        from django.test import RequestFactory
+        from posthaste.testing import sign
+        django.conf.settings.configure(ALLOWED_HOSTS=["*"])
+        request = sign("send_receipt", {{"order": 7, "email": "ada@example.com"}}, secret="{SECRET}")
+        names = {{name: text for name, text in request.headers.items() if name != "content-type"}}
+        post = RequestFactory().post("/", request.body, content_type="application/json", headers=names)
+        answer = page.jobs(post)
+        print(answer.status_code, answer.headers["posthaste-protocol"], answer.content.decode())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = {**os.environ, "POSTHASTE_SIGNING_SECRET": SECRET}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == '200 1 {"sent_to":"ada@example.com","attempt":1}\n', done.stderr
+
+
 def test_the_tests_of_the_page_on_tests_pass() -> None:
     page = module("testing")
     tests = {name: test for name, test in vars(page).items() if name.startswith("test_")}

@@ -288,6 +288,19 @@ def test_what_an_earlier_attempt_said_is_told_to_the_next() -> None:
     assert job.result == [40, "page 4", {"page": 4, "ink": "low"}]
 
 
+def test_a_handler_hears_that_its_job_is_called_off() -> None:
+    obedient = Posthaste()
+
+    @obedient.job("k")
+    def handler(job: Job) -> Any:
+        before = job.cancelled
+        job.progress(10)
+        return [before, job.cancelled]
+
+    assert run(obedient, "k", cancel_requested=True).result == [False, True]
+    assert run(obedient, "k").result == [False, False]
+
+
 def test_a_job_that_does_not_end_is_found_out() -> None:
     endless = Posthaste()
     endless.job("k")(lambda: Snooze(1))

@@ -30,7 +30,7 @@ from posthaste import (
     TimerWait,
 )
 
-app = Posthaste()
+app = Posthaste(format=os.environ.get("FORMAT", "envelope"))
 asgi, wsgi, handler, target = app.asgi, app.wsgi, app.aws_lambda, app.cloud_function
 seen: dict[int, str] = {}
 
@@ -189,15 +189,15 @@ def once(args: dict[str, str], job: Job) -> Any:
         values = (job.idempotency_key, job.run_lease)
         database.execute("insert into charges values (?, ?) on conflict do nothing", values)
         [[lease]] = database.execute("select lease from charges where key = ?", values[:1])
-    if job.attempt == 1:
+    if lease == job.run_lease:
         time.sleep(job.remaining + 0.2)
     return {"charged_by": lease, "now": job.run_lease}
 
 
 @app.job("slow")
 async def slow(job: AsyncJob) -> Any:
-    if job.attempt > 1:
-        return seen.get(job.id)
+    if job.id in seen:
+        return seen[job.id]
     try:
         await asyncio.sleep(30)
     except asyncio.CancelledError:

@@ -74,11 +74,8 @@ async def _perform(core: Core, call: Call, receive: Receive) -> Answer | None:
                 handler.cancel()
             await asyncio.wait({handler})
         if handler.cancelled():
-            return (
-                None
-                if gone.done()
-                else crash(asyncio.CancelledError("it cancelled itself"), with_traceback=False)
-            )
+            itself = asyncio.CancelledError("it cancelled itself")
+            return None if gone.done() else crash(itself, with_traceback=False)
         return handler.result()
     finally:  # the server itself may be ending
         gone.cancel()

@@ -40,10 +40,10 @@ def _method(event: Mapping[str, Any]) -> str:
 
 
 def _headers(event: Mapping[str, Any]) -> dict[str, str]:
-    """Read the headers: API Gateway 1.0 and load balancers keep the case of names, and may give lists."""
+    """Read the headers, in the case that the platform likes; some give lists."""
     if many := event.get("multiValueHeaders"):
-        return {name.lower(): ",".join(values) for name, values in many.items()}
-    return {name.lower(): text for name, text in (event.get("headers") or {}).items()}
+        return {name: ",".join(values) for name, values in many.items()}
+    return dict(event.get("headers") or {})
 
 
 def _body(event: Mapping[str, Any]) -> bytes:
