@@ -1,6 +1,6 @@
-"""The tutorials and the page on rotation, typed as printed: every `sh` block, in order, in one shell, and files where the page says so.
+"""The tutorials and the page on rotation, typed as printed: every `sh` block, in order, in one shell.
 
-Blocks marked `sh cloud` need an account, `sh dev` is what the fixture is, and `sh api` is held elsewhere.
+Blocks of Python that name a file are written to it. Those marked `sh cloud` need an account, `sh dev` is what the fixture is, and `sh api` is held elsewhere.
 """
 
 import json
@@ -83,7 +83,8 @@ def test_a_tutorials_handler_has_at_most_fifteen_lines(name: str) -> None:
         for block in BLOCK.finditer((TUTORIALS / name).read_text())
         if block["info"].startswith("python ")
     ]
-    assert files and all(len(text.splitlines()) <= 15 for text in files)
+    assert files
+    assert all(len(text.splitlines()) <= 15 for text in files)
 
 
 def test_what_the_page_on_rotation_prints_rotates(tmp_path: Path) -> None:
@@ -99,8 +100,10 @@ def test_what_the_page_on_rotation_prints_rotates(tmp_path: Path) -> None:
         (tmp_path / "token").write_text(callback_token(dev))
         done = typed(f"set -eu\n{before}\n{steps(ROTATION)}", dev, tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert "ok    secret keys" in done.stdout and "no token of the old key is accepted" in done.stdout
-    assert "revoked_key" in done.stderr and '"job_id"' in (tmp_path / "good").read_text()
+    assert "ok    secret keys" in done.stdout
+    assert "no token of the old key is accepted" in done.stdout
+    assert "revoked_key" in done.stderr
+    assert '"job_id"' in (tmp_path / "good").read_text()
     secret_ring, token_ring = ((tmp_path / name).read_text() for name in ("secret.keys", "token.keys"))
     assert re.fullmatch(r"2:[0-9a-f]{64}\n?", secret_ring)
     assert re.fullmatch(r"2:[0-9a-f]{64},1:revoked\n?", token_ring)
