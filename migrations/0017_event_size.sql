@@ -64,4 +64,3 @@ language sql stable as $$
   ], null), '{}')
 $$;
 
-select posthaste.grant_roles();

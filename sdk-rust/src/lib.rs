@@ -26,9 +26,14 @@ pub use outcome::{
 };
 /// `#[derive(Job)]`: see [`Job`](trait@Job).
 pub use posthaste_derive::Job;
-pub use posthaste_protocol::{id::JobId, job::State, problem::FieldError};
+pub use posthaste_protocol::{
+    id::JobId,
+    job::State,
+    problem::FieldError,
+    signature::{SecretError, VerifyError},
+};
 pub use run::{CallbackGrant, Resume, Run};
-pub use secrets::{Secrets, SecretsError};
+pub use secrets::{InvalidSignature, Secrets, SecretsError};
 
 #[cfg(feature = "client")]
 pub mod callback;

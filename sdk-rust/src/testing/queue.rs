@@ -27,7 +27,8 @@ const DEFAULT_WAIT: Duration = Duration::from_hours(1);
 const MAX_RUNS: usize = 10_000;
 
 /// Jobs in memory, run against an app in the order in which they are due. Its time begins at zero, and only
-/// [`advance`](Queue::advance) moves it.
+/// [`advance`](Queue::advance) moves it. It knows no dates: a `run_at` is now, a `Wait::timer_until` comes after an hour, as
+/// does the end of whatever names no time-out. What it does not do: expressions, signatures, priorities, expiry.
 #[derive(Debug)]
 pub struct Queue {
     app: App,

@@ -9,6 +9,7 @@ mod callbacks;
 mod client;
 mod dependencies;
 mod dispatches;
+mod documents;
 mod enqueue;
 mod faults;
 mod lambda;

@@ -38,10 +38,11 @@ pub async fn serve() -> String {
     url
 }
 
-/// Has the function at `url` say everything.
-pub async fn check_every_outcome(rig: &mut Rig, url: &str) {
+/// Has the function at `url`, an endpoint of this format, say everything.
+pub async fn check_every_outcome(rig: &mut Rig, url: &str, format: &str) {
     let kinds = ["say", "nobody_handles_this"];
-    rig.endpoint("e", url, &kinds, &json!({"retry": {"policy": "constant", "base_ms": 600_000}})).await;
+    let fields = json!({"format": format, "retry": {"policy": "constant", "base_ms": 600_000}});
+    rig.endpoint("e", url, &kinds, &fields).await;
     let mut jobs = Vec::new();
     for (word, state, attempt) in ROWS {
         let id = Say { word: (*word).to_owned() }.enqueue(&mut rig.connection).await.unwrap();
@@ -68,7 +69,7 @@ pub async fn check_every_outcome(rig: &mut Rig, url: &str) {
 async fn everything_that_a_handler_can_say_does_to_its_job_what_the_answer_table_says() {
     let mut rig = Rig::start().await;
     let url = serve().await;
-    check_every_outcome(&mut rig, &url).await;
+    check_every_outcome(&mut rig, &url, "envelope").await;
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ impl Emulator {
             .route(&format!("{runtime}/invocation/next"), get(next))
             .route(&format!("{runtime}/invocation/{{id}}/response"), post(response))
             .route(&format!("{runtime}/invocation/{{id}}/error"), post(error))
+            .route("/2015-03-31/functions/test/invocations", post(invocation))
             .fallback(post(function_url))
             .with_state(Arc::clone(&api));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -72,6 +73,11 @@ impl Emulator {
     /// Its function URL.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    /// Where it is invoked.
+    pub fn invoke_url(&self) -> String {
+        format!("http://{}/2015-03-31/functions/test/invocations", self.address)
     }
 
     /// How many sandboxes there were.
@@ -168,6 +174,17 @@ pub fn event_of(headers: &Map<String, Value>, body: &str, is_base64: bool) -> Va
 
 pub fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
+}
+
+/// `Invoke`: the event as it comes, and what the function returned.
+async fn invocation(State(api): State<Arc<Api>>, body: Bytes) -> Response {
+    match invoke(&api, serde_json::from_slice(&body).unwrap()).await {
+        Ok(answer) => answer.to_string().into_response(),
+        Err(error) => {
+            let body = json!({"errorType": "Runtime.ExitError", "errorMessage": error}).to_string();
+            ([("x-amz-function-error", "Unhandled")], body).into_response()
+        }
+    }
 }
 
 async fn function_url(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -23,7 +23,26 @@ async fn start() -> Emulator {
 async fn on_lambda_everything_that_a_handler_can_say_does_the_same() {
     let mut rig = Rig::start().await;
     let lambda = start().await;
-    check_every_outcome(&mut rig, &lambda.url()).await;
+    check_every_outcome(&mut rig, &lambda.url(), "envelope").await;
+}
+
+#[tokio::test]
+async fn by_invoke_everything_that_a_handler_can_say_does_the_same() {
+    let mut rig = Rig::start().await;
+    let lambda = start().await;
+    check_every_outcome(&mut rig, &lambda.invoke_url(), "lambda").await;
+}
+
+#[tokio::test]
+async fn an_invoked_lambda_that_crashes_is_tried_again() {
+    let mut rig = Rig::start().await;
+    let lambda = start().await;
+    let fields = json!({"format": "lambda", "retry": {"policy": "constant", "base_ms": 1}});
+    rig.endpoint("e", &lambda.invoke_url(), &["say"], &fields).await;
+    let id = say(&mut rig, "crash once").await;
+    let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.attempt, job.result.unwrap().get()), (2, r#""survived""#));
+    assert_eq!(job.attempts[1].error.as_ref().unwrap().code, "function_error");
 }
 
 #[tokio::test]
