@@ -41,12 +41,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(name: str, port: int | None = None) -> Iterator[str]:
+def serving(name: str, port: int | None = None, **variables: str) -> Iterator[str]:
     """A server of `functions/`, until the block ends; its URL."""
     port = port or free_port()
     command, path = SERVERS[name]
     words = [str(word).format(port=port) for word in command]
-    environment = {**os.environ, "POSTHASTE_SIGNING_SECRET": SECRET, "PYTHONPATH": str(FUNCTIONS)}
+    environment = {
+        **os.environ,
+        "POSTHASTE_SIGNING_SECRET": SECRET,
+        "PYTHONPATH": str(FUNCTIONS),
+        **variables,
+    }
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             words, cwd=FUNCTIONS, env=environment, stdout=log, stderr=log, start_new_session=True

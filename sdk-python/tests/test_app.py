@@ -226,7 +226,9 @@ def test_without_verification_it_must_be_said() -> None:
 
 
 @pytest.mark.parametrize("format", ["envelope", "raw", "cloudevents"])
-def test_every_body_format_is_read(app: Posthaste, format: Any) -> None:  # noqa: A002
+def test_every_body_format_is_read(format: Any) -> None:  # noqa: A002
+    app = Posthaste(signing_secret=SECRET, format=format)
+
     @app.job("k")
     def handler(args: Page, job: Job) -> list[object]:
         return [args.number, job.id, job.queue, job.run_lease]

@@ -15,7 +15,7 @@ from posthaste.testing.dispatch import Draft, written
 def test_dispatch(case: dict[str, Any]) -> None:
     given, expect = case["given"]["job"], case["expect"]
     context = case["given"]["context"]
-    dispatch = read(expect["headers"], expect["body"].encode())
+    dispatch = read(expect["headers"], expect["body"].encode(), case["given"]["format"])
 
     assert (dispatch.id, dispatch.kind, dispatch.queue) == (int(given["id"]), given["kind"], given["queue"])
     assert (dispatch.attempt, dispatch.max_attempts) == (given["attempt"], given["max_attempts"])
@@ -50,7 +50,7 @@ def test_the_testing_kit_writes_a_dispatch_as_posthaste_does(case: dict[str, Any
 
 
 def _draft(case: dict[str, Any]) -> Draft:
-    dispatch = read(case["expect"]["headers"], case["expect"]["body"].encode())
+    dispatch = read(case["expect"]["headers"], case["expect"]["body"].encode(), case["given"]["format"])
     given = case["given"]["job"]
     body = json.loads(case["expect"]["body"])
     return Draft(
@@ -76,10 +76,17 @@ def _given_resume(given: dict[str, Any] | None) -> Any:
     return given and (given["name"], given["payload"] and json.loads(given["payload"]), given["timed_out"])
 
 
-def test_args_that_look_like_an_envelope_of_another_job_are_args() -> None:
+def test_args_that_look_like_an_envelope_are_args() -> None:
     forged, _ = written(Draft("transfer", {"cents": 1}, id=7))
     _, headers = written(Draft("harmless", {}, id=8), "raw")
-    assert read(headers, forged).kind == "harmless"
+    assert read(headers, forged, "raw").kind == "harmless"
+
+
+def test_a_format_that_is_not_the_endpoints_is_found_out() -> None:
+    with pytest.raises(MalformedDispatch, match="this is an envelope"):
+        read(*reversed(written(Draft("k", {}))), "raw")  # type: ignore[arg-type]
+    with pytest.raises(MalformedDispatch, match="this is no envelope"):
+        read(*reversed(written(Draft("k", {}), "raw")))  # type: ignore[arg-type]
 
 
 def test_what_an_envelope_says_goes_before_headers_that_nobody_signed() -> None:
@@ -90,12 +97,17 @@ def test_what_an_envelope_says_goes_before_headers_that_nobody_signed() -> None:
     assert dispatch.grant == Grant("https://ours.example", "ph1.ours")
 
 
+def test_a_header_that_is_missing_is_named() -> None:
+    with pytest.raises(MalformedDispatch, match="posthaste-job-id is missing"):
+        read({}, b"{}", "raw")
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "says"),
     [
         ({}, b"{", "no JSON"),
         ({}, b"\xff", "no JSON"),
-        ({}, b"{}", "posthaste-job-id is missing"),
+        ({}, b"{}", "this is no envelope"),
         ({}, b'{"protocol":1,"job":{},"args":1,"callback":null}', "id is missing"),
         ({}, b'{"protocol":2,"job":{},"args":1,"callback":null}', "protocol 2 is not known"),
         ({}, b'{"protocol":1,"job":{"id":[]},"args":1,"callback":null}', "not a dispatch"),

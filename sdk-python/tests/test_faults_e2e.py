@@ -89,7 +89,7 @@ def test_the_token_of_a_run_that_was_given_up_is_worth_nothing(producer: Produce
 
 @pytest.mark.parametrize("format", ["raw", "cloudevents"])
 def test_other_body_formats_reach_the_same_handlers(producer: Producer, format: str) -> None:  # noqa: A002
-    with serving("wsgiref") as url:
+    with serving("wsgiref", FORMAT=format) as url:
         producer.endpoint(f"as_{format}", url, format=format)
         ended = producer.ended(producer.enqueue("result", {"pages": 3}, endpoint=f"as_{format}"))
         accepted = producer.ended(producer.enqueue("accept", endpoint=f"as_{format}"))

@@ -43,13 +43,13 @@ impl AccountKey {
         claims["exp"] = json!(now_unix + LIFE_S);
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.private_key_id});
         let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encoded(&header), encoded(&claims));
+        let payload = format!("{}.{}", encoded(&header), encoded(&claims));
         let der = PrivateKeyDer::from_pem_slice(self.private_key.expose_secret().as_bytes())
             .map_err(|_| "private_key is not PEM")?;
         let key = any_supported_type(&der).map_err(|_| "private_key is not a key that can sign")?;
         let signer = key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).ok_or("private_key is no RSA key")?;
-        let signature = signer.sign(signed.as_bytes()).map_err(|_| "private_key cannot sign")?;
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let signature = signer.sign(payload.as_bytes()).map_err(|_| "private_key cannot sign")?;
+        Ok(format!("{payload}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn an_id_token_says_when_it_ends() {
         let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(life(&token(r#"{"exp":1060}"#), 1000), Some(Duration::from_secs(60)));
+        assert_eq!(life(&token(r#"{"exp":1060}"#), 1000), Some(Duration::from_mins(1)));
         for other in [token(r#"{"exp":999}"#), token("{}"), token("["), "a.b".to_owned(), "<html>".to_owned()] {
             assert_eq!(life(&other, 1000), None, "{other}");
         }

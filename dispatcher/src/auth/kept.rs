@@ -121,9 +121,9 @@ impl Credentials {
 async fn keep(source: Source, minter: Arc<Minter>, state: Arc<ArcSwap<State>>, changed: Arc<Notify>) {
     let mut failed = 0;
     loop {
-        let minted = mint(&minter, &source).await;
+        let result = mint(&minter, &source).await;
         let (before, now) = (state.load_full(), Instant::now());
-        let (next, wait) = match minted {
+        let (next, wait) = match result {
             Ok(Minted { credential, life }) => {
                 failed = 0;
                 debug!(source = source.word(), life_s = life.map(|life| life.as_secs()), "minted credentials");
@@ -157,7 +157,7 @@ async fn mint(minter: &Arc<Minter>, source: &Source) -> Result<Minted, String> {
     let mut minting = JoinSet::new();
     minting.spawn(async move { minter.mint(&source).await });
     match tokio::time::timeout(MINT_TIMEOUT, minting.join_next()).await {
-        Ok(Some(Ok(minted))) => minted.map_err(|error| error.to_string()),
+        Ok(Some(Ok(result))) => result.map_err(|error| error.to_string()),
         Ok(_) => Err("minting failed inside".to_owned()),
         Err(_) => Err(format!("no credentials within {} s", MINT_TIMEOUT.as_secs())),
     }
@@ -165,12 +165,12 @@ async fn mint(minter: &Arc<Minter>, source: &Source) -> Result<Minted, String> {
 
 /// How long something with this much life is used: not to its last second, since it has to arrive.
 fn usable(life: Duration) -> Duration {
-    life - (life / 10).min(Duration::from_secs(10))
+    life.saturating_sub((life / 10).min(Duration::from_secs(10)))
 }
 
 /// When something with this much life is minted again: when a quarter of it is left, and no earlier than [`EARLY`].
 fn refresh_after(life: Duration) -> Duration {
-    (life - (life / 4).min(EARLY)).max(RETRY.0)
+    life.saturating_sub((life / 4).min(EARLY)).max(RETRY.0)
 }
 
 fn retry_after(failed: u32) -> Duration {

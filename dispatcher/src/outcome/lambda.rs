@@ -34,7 +34,10 @@ pub fn unwrap(answer: Answer) -> Answer {
     match serde_json::from_slice::<Returned>(&answer.body) {
         Ok(returned) if returned.status_code.is_some() => match read(&returned) {
             Ok((status, headers, body)) => Answer { status, headers, body, ..answer },
-            Err(reason) => broken(reason, answer),
+            // A function URL answers 502 here too.
+            Err(reason) => {
+                Answer { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body: reason.into(), ..answer }
+            }
         },
         // Whatever else it returned is its result, and JSON, as a function URL has it.
         _ => {
@@ -43,11 +46,6 @@ pub fn unwrap(answer: Answer) -> Answer {
             Answer { headers, ..answer }
         }
     }
-}
-
-/// A function URL answers 502 here too.
-fn broken(reason: &'static str, answer: Answer) -> Answer {
-    Answer { status: StatusCode::BAD_GATEWAY, headers: HeaderMap::new(), body: reason.into(), ..answer }
 }
 
 fn read(returned: &Returned) -> Result<(StatusCode, HeaderMap, Bytes), &'static str> {

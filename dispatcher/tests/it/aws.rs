@@ -1,6 +1,8 @@
 //! AWS: every signature is recomputed by botocore; roles are assumed at a fake STS.
 
+use chrono::{DateTime, SecondsFormat};
 use posthaste_engine::session::Role;
+use posthaste_service::clock;
 use posthaste_tests::{Answer, FakeEndpoint, TestDb, sql};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -15,7 +17,7 @@ use crate::{
 const OWN: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDOWN"), ("AWS_SECRET_ACCESS_KEY", "own-secret/+")];
 const ROLE: &str = "arn:aws:iam::123456789012:role/invoke";
 
-fn auth(more: Value) -> Value {
+fn auth(more: &Value) -> Value {
     let mut auth = json!({"type": "aws_sigv4", "region": "eu-west-1"});
     auth.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     auth
@@ -23,27 +25,14 @@ fn auth(more: Value) -> Value {
 
 /// What STS answers for a role, with this key and life.
 fn assumed(key: &str, life_s: i64) -> Answer {
-    let end = chrono(posthaste_service::clock::unix_now() + life_s);
+    let end =
+        DateTime::from_timestamp(clock::unix_now() + life_s, 0).unwrap().to_rfc3339_opts(SecondsFormat::Secs, true);
     Answer::status(200).header("content-type", "text/xml").body(format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
          <AssumedRoleUser><AssumedRoleId>A:posthaste</AssumedRoleId><Arn>{ROLE}</Arn></AssumedRoleUser><Credentials>\
          <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{key}-secret</SecretAccessKey><SessionToken>{key}-token==</SessionToken>\
          <Expiration>{end}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
     ))
-}
-
-/// Seconds since 1970 as STS writes them.
-fn chrono(unix: i64) -> String {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(unix).unwrap());
-    httpdate_to_rfc3339(&httpdate::fmt_http_date(time))
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT` → `1994-11-06T08:49:37Z`.
-fn httpdate_to_rfc3339(date: &str) -> String {
-    let parts: Vec<&str> = date.split(' ').collect();
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|month| *month == parts[2]).unwrap() + 1;
-    format!("{}-{month:02}-{}T{}Z", parts[3], parts[1], parts[4])
 }
 
 struct Scene {
@@ -82,9 +71,9 @@ impl Scene {
 async fn botocore_computes_the_signature_that_each_request_has() {
     let mut scene = scene().await;
     let awkward = "/a%20b/%2F/x:y/é?q=a%20b&e=&Qualifier=live%2Bx";
-    scene.put("url", awkward, json!({"auth": auth(json!({})), "headers": {"x-team": "blue"}})).await;
-    scene.put("raw", "/raw", json!({"format": "raw", "auth": auth(json!({"service": "execute-api"}))})).await;
-    scene.put("invoke", INVOKE, json!({"format": "lambda", "auth": auth(json!({}))})).await;
+    scene.put("url", awkward, json!({"auth": auth(&json!({})), "headers": {"x-team": "blue"}})).await;
+    scene.put("raw", "/raw", json!({"format": "raw", "auth": auth(&json!({"service": "execute-api"}))})).await;
+    scene.put("invoke", INVOKE, json!({"format": "lambda", "auth": auth(&json!({}))})).await;
     let _dispatcher = scene.start();
     let verifier = Verifier::start();
     for (n, kind, service) in [(1, "url", "lambda"), (2, "raw", "execute-api"), (3, "invoke", "lambda")] {
@@ -104,7 +93,7 @@ async fn botocore_computes_the_signature_that_each_request_has() {
 async fn a_role_is_assumed_once_for_all_its_endpoints_with_its_external_id() {
     let mut scene = scene().await;
     scene.sts.otherwise(assumed("AKIDROLE", 3600));
-    let role = || json!({"auth": auth(json!({"role_arn": ROLE, "external_id": "acme-7"}))});
+    let role = || json!({"auth": auth(&json!({"role_arn": ROLE, "external_id": "acme-7"}))});
     scene.put("a", "/a", role()).await;
     scene.put("b", "/b", role()).await;
     let _dispatcher = scene.start();
@@ -128,7 +117,7 @@ async fn a_role_is_assumed_once_for_all_its_endpoints_with_its_external_id() {
 async fn a_session_is_renewed_before_its_end_while_the_old_one_still_serves() {
     let mut scene = scene().await;
     scene.sts.on("/", [assumed("AKID1", 8), assumed("AKID2", 3600)]);
-    scene.put("a", "/a", json!({"auth": auth(json!({"role_arn": ROLE}))})).await;
+    scene.put("a", "/a", json!({"auth": auth(&json!({"role_arn": ROLE}))})).await;
     let _dispatcher = scene.start();
     scene.complete("a").await;
     scene.sts.requests(2).await;
@@ -154,8 +143,8 @@ async fn without_credentials_an_endpoint_is_left_out_and_its_jobs_keep_their_att
     let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
                   <Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>";
     scene.sts.otherwise(Answer::status(403).header("content-type", "text/xml").body(denied));
-    scene.put("a", "/a", json!({"auth": auth(json!({"role_arn": ROLE}))})).await;
-    scene.put("b", "/b", json!({"auth": auth(json!({}))})).await;
+    scene.put("a", "/a", json!({"auth": auth(&json!({"role_arn": ROLE}))})).await;
+    scene.put("b", "/b", json!({"auth": auth(&json!({}))})).await;
     let job = sql::enqueue(&mut scene.connection, "kind => 'a', max_attempts => 1").await;
     let _dispatcher = scene.start();
     scene.complete("b").await;

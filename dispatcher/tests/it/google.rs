@@ -58,7 +58,7 @@ impl Scene {
     }
 
     /// What Google's library reads in the token of a header.
-    async fn verified(&self, request: &Request, header: &str, audience: &str) -> Result<Value, String> {
+    fn verified(&self, request: &Request, header: &str, audience: &str) -> Result<Value, String> {
         let token = request.header(header).strip_prefix("Bearer ").expect("a bearer token");
         let question = json!({"token": token, "audience": audience, "certs_url": self.google.url("/certs")});
         // It fetches the certificates from us: this thread must go on.
@@ -86,9 +86,9 @@ async fn the_metadata_servers_token_is_for_the_urls_origin_and_asked_for_once() 
     let dispatcher = scene.start();
     for kind in ["a", "b", "a"] {
         let request = scene.run(kind).await;
-        let claims = scene.verified(&request, "authorization", &origin).await.expect("Google believes it");
+        let claims = scene.verified(&request, "authorization", &origin).expect("Google believes it");
         assert_eq!(claims["aud"], json!(origin));
-        assert!(scene.verified(&request, "authorization", "https://other.example").await.is_err());
+        assert!(scene.verified(&request, "authorization", "https://other.example").is_err());
     }
     let asked = scene.google.seen().into_iter().find(|request| request.uri.path() == IDENTITY).unwrap();
     assert_eq!((asked.method.as_str(), asked.header("metadata-flavor")), ("GET", "Google"));
@@ -114,7 +114,7 @@ async fn a_service_accounts_key_signs_for_a_token_and_leaves_authorization_to_th
     let dispatcher = scene.start();
 
     let request = scene.run("a").await;
-    scene.verified(&request, "x-serverless-authorization", audience).await.expect("Google believes it");
+    scene.verified(&request, "x-serverless-authorization", audience).expect("Google believes it");
     assert!(!request.header("authorization").starts_with("Bearer "), "the endpoint's own");
     let form = scene.form("/token");
     assert_eq!(form[0].1, "urn:ietf:params:oauth:grant-type:jwt-bearer");
@@ -135,7 +135,7 @@ async fn an_account_is_spoken_for_with_the_metadata_servers_own_token() {
     scene.put("a", json!({"auth": auth})).await;
     let dispatcher = scene.start();
     let request = scene.run("a").await;
-    scene.verified(&request, header, audience).await.expect("Google believes it");
+    scene.verified(&request, header, audience).expect("Google believes it");
     let asked = scene.google.seen().into_iter().find(|request| request.uri.path() == path).unwrap();
     assert_eq!(asked.header("authorization"), "Bearer own");
     assert_eq!(asked.json(), json!({"audience": audience, "includeEmail": true}));

@@ -16,7 +16,7 @@ use crate::{
 pub const INVOKE: &str = "/2015-03-31/functions/f/invocations";
 
 /// A database, Lambda, and an endpoint that takes the kind `k`.
-pub async fn scene(more: Value) -> (TestDb, FakeEndpoint, PgConnection) {
+pub async fn scene(more: &Value) -> (TestDb, FakeEndpoint, PgConnection) {
     let (db, lambda) = (TestDb::new().await, FakeEndpoint::start().await);
     let mut connection = db.connect(Role::General).await;
     let mut fields = json!({"format": "lambda"});
@@ -33,7 +33,7 @@ fn returned(status: u16, headers: &Value, body: &str) -> Answer {
 #[tokio::test]
 async fn a_function_is_handed_the_signed_request_that_its_url_would_bring() {
     let (db, lambda, mut connection) =
-        scene(json!({"headers": {"Authorization": {"env": "HOME"}, "x-team": "blue"}})).await;
+        scene(&json!({"headers": {"Authorization": {"env": "HOME"}, "x-team": "blue"}})).await;
     lambda.otherwise(returned(200, &json!({"content-type": "application/json"}), r#"{"sum": 3}"#));
     let dispatcher = Running::start(&db, 8);
     let job =
@@ -107,7 +107,7 @@ fn rows() -> Vec<(Answer, &'static str, &'static str)> {
 
 #[tokio::test]
 async fn each_answer_of_invoke_comes_to_what_the_table_says() {
-    let (db, lambda, mut connection) = scene(json!({"concurrency": 1, "breaker": {"min": 1000}})).await;
+    let (db, lambda, mut connection) = scene(&json!({"concurrency": 1, "breaker": {"min": 1000}})).await;
     let dispatcher = Running::start(&db, 8);
     for (answer, state, attempt) in rows() {
         lambda.otherwise(answer);
@@ -124,7 +124,7 @@ async fn each_answer_of_invoke_comes_to_what_the_table_says() {
 #[tokio::test]
 async fn an_event_that_lambda_queued_waits_for_the_functions_callback() {
     let event = json!({"invocation_type": "event", "sdk": true, "callback_timeout_ms": 60_000});
-    let (db, lambda, mut connection) = scene(event).await;
+    let (db, lambda, mut connection) = scene(&event).await;
     lambda.otherwise(Answer::status(202));
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
     let job = sql::enqueue(&mut connection, "kind => 'k'").await;
@@ -144,10 +144,10 @@ async fn an_event_that_lambda_queued_waits_for_the_functions_callback() {
 
 #[tokio::test]
 async fn an_event_that_is_too_large_is_dead_and_never_sent() {
-    let (db, lambda, mut connection) = scene(json!({"invocation_type": "event"})).await;
+    let (db, lambda, mut connection) = scene(&json!({"invocation_type": "event"})).await;
     let dispatcher = Running::start_with(&db, 8, Some(callbacks()));
     // Each quote takes two bytes more in an event.
-    let args = r#"args => to_json(array_fill(''::text, array[209600]))"#;
+    let args = "args => to_json(array_fill(''::text, array[209600]))";
     let job = sql::enqueue(&mut connection, &format!("kind => 'k', {args}")).await;
     until_state(&mut connection, job, "dead").await;
     let why = format!("select error_code || ':' || error_message from posthaste.attempt where job_id = {job}");

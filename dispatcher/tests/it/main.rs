@@ -1,5 +1,7 @@
 //! The dispatcher against a real Postgres and a real HTTP server.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic; the lint's exception covers test functions only")]
+
 mod answers;
 mod aws;
 mod callbacks;

@@ -104,12 +104,12 @@ impl SecureFunction {
         let address = listener.local_addr().expect("its address");
         let served = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&served);
-        let server = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(TlsAcceptor::from(Arc::clone(&config)), stream, Arc::clone(&counter)));
             }
         });
-        Self { address, served, server }
+        Self { address, served, server: task }
     }
 
     /// How many requests got through.

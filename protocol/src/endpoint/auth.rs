@@ -139,7 +139,7 @@ pub(super) fn read(field: &Field, faults: &mut Faults) -> Option<Auth> {
         AuthType::None => Some(Auth::None),
         AuthType::Bearer => parts.secret("token", faults).map(|token| Auth::Bearer { token }),
         AuthType::AwsSigv4 => aws::read(&mut parts, faults),
-        AuthType::GoogleIdToken => google::read(&mut parts, faults),
+        AuthType::GoogleIdToken => Some(google::read(&mut parts, faults)),
         AuthType::Oauth2 => oauth2::read(&mut parts, faults),
     };
     parts.refuse_rest(kind.as_str(), faults);

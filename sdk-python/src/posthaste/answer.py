@@ -173,19 +173,15 @@ def _wait(wait: Wait) -> dict[str, Any]:
     said: dict[str, Any] = {"name": wait.name}
     match wait:
         case CallbackWait():
-            said |= {"for": "callback", "timeout_ms": _ms(wait.timeout), "cel": wait.cel}
+            said |= {"for": "callback", "timeout_ms": milliseconds(wait.timeout), "cel": wait.cel}
             said["signature"] = wait.signature
         case TimerWait(until=datetime() as until):
             if until.tzinfo is None:
                 raise ValueError("has a timer until a time without a time zone")
             said |= {"for": "timer", "until": until.isoformat()}
         case TimerWait(until=float() | int() | timedelta() as after):
-            said |= {"for": "timer", "timeout_ms": _ms(after)}
+            said |= {"for": "timer", "timeout_ms": milliseconds(after)}
         case JobsWait():
             jobs = [str(job) for job in wait.jobs]
-            said |= {"for": "jobs", "jobs": jobs, "need": wait.need, "timeout_ms": _ms(wait.timeout)}
+            said |= {"for": "jobs", "jobs": jobs, "need": wait.need, "timeout_ms": milliseconds(wait.timeout)}
     return {name: value for name, value in said.items() if value is not None}
-
-
-def _ms(duration: Duration | None) -> int | None:
-    return None if duration is None else milliseconds(duration)

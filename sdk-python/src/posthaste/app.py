@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from . import adapters, signature
 from .answer import Answer
 from .core import Core
+from .envelope import Format
 from .handler import inspected
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +22,7 @@ class Posthaste:
         self,
         *,
         signing_secret: str | Iterable[str] | None = None,
+        format: Format = "envelope",  # noqa: A002, the endpoint's word
         verify: bool = True,
         tracebacks: bool = False,
     ) -> None:
@@ -28,12 +30,12 @@ class Posthaste:
 
         `signing_secret` is `whsec_…`, or several while one is rotated. Without it they are read from the
         variable `POSTHASTE_SIGNING_SECRET`, separated by commas or spaces, at the first request; where there
-        is none, requests are refused. `verify=False` serves whoever finds the URL: only where something
-        before it checks who calls. `tracebacks` sends those of exceptions that nobody caught to Posthaste,
-        for operators to read.
+        is none, requests are refused. `format` is that of the endpoint. `verify=False` serves whoever finds
+        the URL: only where something before it checks who calls. `tracebacks` sends those of exceptions that
+        nobody caught to Posthaste, for operators to read.
         """
         secrets = None if signing_secret is None else signature.parse_secrets(signing_secret)
-        self._core = Core(secrets, verify=verify, tracebacks=tracebacks)
+        self._core = Core(secrets, format, verify=verify, tracebacks=tracebacks)
 
     def __repr__(self) -> str:
         """Show the kinds."""

@@ -51,6 +51,15 @@ def compiled(annotation: Any) -> Callable[[Any], Any]:
     return read
 
 
+def hints(annotated: Any) -> dict[str, Any]:
+    """Read the annotations of a class or a function. Raises `TypeError` for unknown names."""
+    try:
+        return typing.get_type_hints(annotated)
+    except NameError as error:
+        name = annotated.__qualname__
+        raise TypeError(f"the annotations of {name} cannot be read here: {error}") from error
+
+
 class _Compiler:
     """Makes readers; types that hold themselves are made once."""
 
@@ -71,11 +80,7 @@ class _Compiler:
         raise TypeError(f"args cannot be read as {annotation!r}")
 
     def _generic(self, annotation: Any, origin: Any, inner: tuple[Any, ...]) -> Reader:
-        if origin is typing.Annotated or getattr(origin, "_name", "") in (
-            "Required",
-            "NotRequired",
-            "ReadOnly",
-        ):
+        if origin is typing.Annotated or getattr(origin, "_name", "") in _MARKS:
             return self.reader(inner[0])
         if origin is Literal:
             return _literal(inner)
@@ -108,9 +113,9 @@ class _Compiler:
         return made[0] if made else lambda value, path, faults: made[0](value, path, faults)
 
     def _dataclass(self, kind: Any) -> Reader:
-        hints = _hints(kind)
+        known = hints(kind)
         taken = [one for one in fields(kind) if one.init]
-        readers = {one.name: self.reader(hints[one.name]) for one in taken}
+        readers = {one.name: self.reader(known[one.name]) for one in taken}
         required = {one.name for one in taken if one.default is MISSING and one.default_factory is MISSING}
 
         def read(value: Any, path: str, faults: Faults) -> Any:
@@ -126,16 +131,9 @@ class _Compiler:
         return read
 
     def _typed_dict(self, kind: Any) -> Reader:
-        readers = {name: self.reader(hint) for name, hint in _hints(kind).items()}
+        readers = {name: self.reader(hint) for name, hint in hints(kind).items()}
         required = set(kind.__required_keys__)
         return lambda value, path, faults: _members(value, path, readers, required, faults)
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(kind)
-    except NameError as error:
-        raise TypeError(f"the annotations of {kind.__qualname__} cannot be read here: {error}") from error
 
 
 def _fault(faults: Faults, path: str, code: str, message: str) -> None:
@@ -293,6 +291,7 @@ _PLAIN: Mapping[Any, Reader] = {
     UUID: _parsed(UUID, "a UUID"),
     Decimal: _decimal,
 }
+_MARKS = ("Required", "NotRequired", "ReadOnly")
 _COLLECTIONS: Mapping[Any, Callable[[list[Any]], Any]] = {
     list: list,
     Sequence: list,

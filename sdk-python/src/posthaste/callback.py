@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, cast, get_args
 
 from . import _json
 from ._http import Request, Response, Send, retrying, shared
-from .duration import Duration, milliseconds
+from .duration import Duration, milliseconds, seconds
 from .errors import (
     ActionNotAllowed,
     AlreadyFinalized,
@@ -71,7 +71,7 @@ class CallbackClient:
         """A secret: whoever has it can end the run."""
         self.hook_url = hook_url
         """A URL for a third party, good for the run's next wait. A secret too."""
-        self._timeout = milliseconds(timeout) / 1000
+        self._timeout = seconds(timeout)
         self._send = send
 
     def __repr__(self) -> str:
@@ -87,15 +87,15 @@ class CallbackClient:
     ) -> CallbackAnswer:
         """End the run: it failed. Tried again by the endpoint's policy, or dead where not `retryable`."""
         said = None if retryable else False
-        return self._post("fail", error=error, retryable=said, retry_after_ms=_ms(retry_after))
+        return self._post("fail", error=error, retryable=said, retry_after_ms=milliseconds(retry_after))
 
     def retry(self, after: Duration | None = None) -> CallbackAnswer:
         """End the run: try again, an attempt is used."""
-        return self._post("retry", after_ms=_ms(after))
+        return self._post("retry", after_ms=milliseconds(after))
 
     def snooze(self, after: Duration | None = None) -> CallbackAnswer:
         """End the run: ask again later (a minute), no attempt is used."""
-        return self._post("snooze", after_ms=_ms(after))
+        return self._post("snooze", after_ms=milliseconds(after))
 
     def cancel(self, reason: str | None = None) -> CallbackAnswer:
         """End the job: cancelled."""
@@ -103,7 +103,7 @@ class CallbackClient:
 
     def heartbeat(self, extend: Duration | None = None) -> CallbackAnswer:
         """Show a sign of life: the deadline becomes now and `extend`, or the same time-out again."""
-        return self._post("heartbeat", extend_ms=_ms(extend))
+        return self._post("heartbeat", extend_ms=milliseconds(extend))
 
     def progress(
         self,
@@ -173,10 +173,6 @@ class AsyncCallbackClient:
     progress = _in_thread(CallbackClient.progress)
     checkpoint = _in_thread(CallbackClient.checkpoint)
     resume = _in_thread(CallbackClient.resume)
-
-
-def _ms(duration: Duration | None) -> int | None:
-    return None if duration is None else milliseconds(duration)
 
 
 def _read(response: Response) -> CallbackAnswer:

@@ -29,7 +29,7 @@ class Call:
     """A request that was verified and read: a handler, and what it is called with."""
 
     def __init__(self, handler: Handler, args: Any, job: Job | AsyncJob) -> None:
-        """Raises `InvalidArgs`."""  # noqa: D401
+        """Read the args. Raises `InvalidArgs`."""
         self.handler, self.job = handler, job
         self.arguments = handler.arguments(args, job)
 
@@ -38,10 +38,16 @@ class Core:
     """Handlers by kind, and who may call them."""
 
     def __init__(
-        self, secrets: tuple[signature.Secret, ...] | None, *, verify: bool, tracebacks: bool
+        self,
+        secrets: tuple[signature.Secret, ...] | None,
+        format: envelope.Format,  # noqa: A002, the endpoint's word
+        *,
+        verify: bool,
+        tracebacks: bool,
     ) -> None:
         """Without `secrets` they are read from the environment when they are first needed."""
         self.handlers: dict[str, Handler] = {}
+        self.format = format
         self._secrets = secrets
         self._verify = verify
         self._tracebacks = tracebacks
@@ -72,7 +78,7 @@ class Core:
         """Read a request that was verified. `send` is what takes callbacks, instead of the network."""
         started = time.monotonic()
         try:
-            dispatch = envelope.read(headers, body)
+            dispatch = envelope.read(headers, body, self.format)
         except envelope.MalformedDispatch as error:
             # Not 400, which would end the job: it is the endpoint that is wrong, or older than Posthaste.
             return problem(404, "malformed_dispatch", str(error))

@@ -17,6 +17,6 @@ def seconds(duration: Duration) -> float:
     return value
 
 
-def milliseconds(duration: Duration) -> int:
-    """How many milliseconds, as the wire has them."""
-    return round(seconds(duration) * 1000)
+def milliseconds(duration: Duration | None) -> int | None:
+    """How many milliseconds, as the wire has them; None for none."""
+    return None if duration is None else round(seconds(duration) * 1000)

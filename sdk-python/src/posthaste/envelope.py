@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from . import _json
 from .outcome import Resume
+
+Format = Literal["envelope", "raw", "cloudevents"]
+"""The `format` of an endpoint: an envelope around the args, or the args alone and headers for the rest."""
 
 
 class MalformedDispatch(ValueError):  # noqa: N818
@@ -58,20 +61,24 @@ class Dispatch:
     resume: Resume | None = None
 
 
-def read(headers: Mapping[str, str], body: bytes) -> Dispatch:
+def read(headers: Mapping[str, str], body: bytes, format: Format = "envelope") -> Dispatch:  # noqa: A002
     """Read a dispatch. Header names are in lower case. Raises `MalformedDispatch`.
 
-    An envelope is told from args alone by what it holds. What is in an envelope and in a header too is read
-    from the envelope, which is signed.
+    The format is not guessed: args may be made to look like an envelope, and headers are not signed. What is
+    in an envelope and in a header too is read from the envelope.
     """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         raise MalformedDispatch("the body is no JSON") from None
     try:
-        if _is_envelope(document, headers):
+        if format == "envelope":
             return _from_envelope(document, headers)
+        if _is_envelope(document, headers):
+            raise MalformedDispatch("this is an envelope: leave `format` of Posthaste() out")
         return _from_headers(document, headers)
+    except MalformedDispatch:
+        raise
     except KeyError as error:
         raise MalformedDispatch(f"{error.args[0]} is missing: is this Posthaste?") from None
     except (TypeError, ValueError, AttributeError) as error:
@@ -82,10 +89,12 @@ def _is_envelope(document: object, headers: Mapping[str, str]) -> bool:
     if not isinstance(document, dict) or not {"protocol", "job", "args", "callback"} <= document.keys():
         return False
     job = document["job"]
-    return isinstance(job, dict) and job.get("id") == headers.get("posthaste-job-id", job.get("id"))
+    return isinstance(job, dict) and job.get("id") == headers.get("posthaste-job-id")
 
 
-def _from_envelope(document: dict[str, Any], headers: Mapping[str, str]) -> Dispatch:
+def _from_envelope(document: Any, headers: Mapping[str, str]) -> Dispatch:
+    if not isinstance(document, dict) or "protocol" not in document:
+        raise MalformedDispatch("this is no envelope: give Posthaste() the `format` of the endpoint")
     if document["protocol"] != 1:
         raise MalformedDispatch(
             f"protocol {document['protocol']} is not known here: install a newer posthaste"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .arguments import compiled
+from .arguments import compiled, hints
 from .job import AsyncJob, Job
 
 
@@ -36,29 +35,22 @@ def inspected(function: Callable[..., Any]) -> Handler:
     is_async = inspect.iscoroutinefunction(function)
     name = getattr(function, "__qualname__", repr(function))
     parameters = list(inspect.signature(function).parameters.values())
-    hints = _hints(function, name)
-    takes_job = bool(parameters) and _is_job(parameters[-1].name, hints, first=len(parameters) == 1)
+    known = hints(function)
+    takes_job = bool(parameters) and _is_job(parameters[-1].name, known, first=len(parameters) == 1)
     wanted = parameters[:-1] if takes_job else parameters
     if len(wanted) > 1 or any(one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD) for one in parameters):
         raise TypeError(f"{name} must take (args), (args, job), (job) or nothing")
     if takes_job:
-        _check_job(hints.get(parameters[-1].name), is_async, name)
-    annotation = hints.get(wanted[0].name, Any) if wanted else None
+        _check_job(known.get(parameters[-1].name), is_async, name)
+    annotation = known.get(wanted[0].name, Any) if wanted else None
     return Handler(function, is_async, compiled(annotation) if wanted else None, takes_job)
 
 
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except NameError as error:
-        raise TypeError(f"the annotations of {name} cannot be read here: {error}") from error
-
-
-def _is_job(parameter: str, hints: dict[str, Any], *, first: bool) -> bool:
+def _is_job(parameter: str, known: dict[str, Any], *, first: bool) -> bool:
     return (
-        hints.get(parameter) in (Job, AsyncJob)
+        known.get(parameter) in (Job, AsyncJob)
         or not first
-        or (parameter == "job" and parameter not in hints)
+        or (parameter == "job" and parameter not in known)
     )
 
 

@@ -30,7 +30,7 @@ from posthaste import (
     TimerWait,
 )
 
-app = Posthaste()
+app = Posthaste(format=os.environ.get("FORMAT", "envelope"))
 asgi, wsgi, handler, target = app.asgi, app.wsgi, app.aws_lambda, app.cloud_function
 seen: dict[int, str] = {}
 

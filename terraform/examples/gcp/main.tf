@@ -4,13 +4,11 @@
 module "posthaste" {
   source = "../../modules/gcp"
 
-  project_id        = var.project_id
-  region            = var.region
-  image             = var.image
-  network           = google_compute_network.this.id
+  project_id = var.project_id
+  region     = var.region
+  image      = var.image
+  # Cloud SQL takes its address from the peering, so it must be there first.
+  network           = google_service_networking_connection.this.network
   subnetwork        = google_compute_subnetwork.this.id
-  function_services = ["projects/${var.project_id}/locations/${var.region}/services/greeter"]
-
-  # Cloud SQL takes its address from the peering, and the function must be there before anybody may call it.
-  depends_on = [google_service_networking_connection.this, google_cloudfunctions2_function.greeter]
+  function_services = ["projects/${var.project_id}/locations/${var.region}/services/${google_cloudfunctions2_function.greeter.name}"]
 }

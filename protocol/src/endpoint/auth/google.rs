@@ -15,7 +15,7 @@ words! {
     }
 }
 
-pub(super) fn read(parts: &mut Parts, faults: &mut Faults) -> Option<Auth> {
+pub(super) fn read(parts: &mut Parts, faults: &mut Faults) -> Auth {
     let audience = parts.text("audience", 2048, faults);
     let key = parts.take("key").and_then(|part| reference::read_secret(&part, faults));
     let impersonate = parts.take("impersonate").and_then(|part| {
@@ -31,7 +31,7 @@ pub(super) fn read(parts: &mut Parts, faults: &mut Faults) -> Option<Auth> {
         Some(account)
     });
     let header = parts.take("header").and_then(|part| part.word(faults));
-    Some(Auth::GoogleIdToken { audience, key, impersonate, header })
+    Auth::GoogleIdToken { audience, key, impersonate, header }
 }
 
 /// It becomes a part of a path.

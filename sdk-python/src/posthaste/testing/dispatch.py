@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any
 
 from .. import _json, signature
-from ..envelope import Grant
+from ..envelope import Format, Grant
 from ..outcome import Resume
 
-Format = Literal["envelope", "raw", "cloudevents"]
 _ACTIONS = ["complete", "fail", "retry", "snooze", "cancel", "heartbeat", "progress", "checkpoint", "resume"]
 
 

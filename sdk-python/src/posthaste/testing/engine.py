@@ -55,7 +55,7 @@ class Engine:
         """POST a job to its handler, and take its answer."""
         job.run_lease += 1
         job.state, job.run_is_over, job.suspended = "running", False, None
-        body, headers = written(self._draft(job))
+        body, headers = written(self._draft(job), self._core.format)
         call = self._core.read(headers, body, send=self.gateway)
         answer = call if isinstance(call, Answer) else self._core.perform(call)
         if job.run_is_over:  # ended by a callback that came before the answer
