@@ -41,7 +41,7 @@ unit: venv
 
 examples:
 	@if command -v $(PYTHON) >/dev/null; then \
-		$(PYTHON) -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' examples/functions/*.py; \
+		$(PYTHON) -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' examples/functions/*.py examples/orders/python/*.py; \
 	else echo "no $(PYTHON): the Python examples were not checked" >&2; fi
 
 # The virtual environment is beside the build, and made again when what it holds changes. Tests of both languages use it.
@@ -54,7 +54,7 @@ venv:
 
 python: venv ## The Python SDK: types, lints, tests against the real binary
 	@$(TOOLCHAIN)
-	cargo build --locked --bin posthaste
+	cargo build --locked --workspace --bin posthaste --example axum
 	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv/bin"; cd sdk-python; \
 	"$$venv/ruff" check .; "$$venv/ruff" format --check .; "$$venv/mypy" --strict -p posthaste; "$$venv/pytest"
 

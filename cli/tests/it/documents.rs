@@ -14,25 +14,9 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn the_rust_handler_of_the_readme_is_the_compiled_example() {
-    let (readme, example) = (read("README.md"), read("examples/functions/rust_axum.rs"));
-    let shown = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(shown, example);
-    // And it names the dependencies that it is compiled with.
-    let (manifest, dependencies) =
-        (read("Cargo.toml"), example.lines().filter_map(|line| line.strip_prefix("//!     ")));
-    for dependency in dependencies {
-        let (name, version) = dependency.split_once(' ').unwrap();
-        let version = version.split('"').nth(1).unwrap();
-        let ours = manifest.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
-        assert!(ours.contains(&format!("\"{version}.")), "{dependency}: {ours}");
-    }
-}
-
-#[test]
 fn the_functions_of_the_readme_that_call_back_are_those_of_the_example() {
     let (readme, example) = (read("README.md"), read("examples/functions/python_callbacks.py"));
-    let shown = readme.split("```python\ndef ").nth(1).unwrap().split("```").next().unwrap();
+    let shown = readme.split("```python callbacks\ndef ").nth(1).unwrap().split("```").next().unwrap();
     let shown: Vec<&str> = shown.split("\n\ndef ").map(str::trim_end).collect();
     assert_eq!(shown.len(), 2);
     assert!(shown.iter().all(|function| example.contains(&format!("\ndef {function}\n\n"))), "{shown:#?}");
@@ -44,8 +28,9 @@ fn shown_endpoints() -> Vec<Value> {
     let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
     let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).chain([read("README.md")]);
     let put = |line: &str| {
-        let spec = line.split_once("posthaste endpoint put ")?.1.split('\'').nth(1)?.to_owned();
-        Some(serde_json::from_str(&spec).unwrap())
+        let spec = line.split_once("posthaste endpoint put ")?.1.split('\'').nth(1)?;
+        // One that ends in the shell's secret is closed here.
+        Some(serde_json::from_str(spec).or_else(|_| serde_json::from_str(&format!("{spec}\"}}"))).unwrap())
     };
     texts.flat_map(|text| text.lines().filter_map(put).collect::<Vec<_>>()).collect()
 }

@@ -1,6 +1,7 @@
 //! What the documents show is what is built.
 
 const README: &str = include_str!("../../README.md");
+const FRONT: &str = include_str!("../../../README.md");
 const HOW_TO: &str = include_str!("../../../docs/how-to/functions-rust.md");
 
 /// An example without the comment at its top.
@@ -13,7 +14,7 @@ fn program(file: &'static str) -> &'static str {
 #[test]
 fn the_documents_show_the_whole_program_in_fifteen_lines() {
     let server = program(include_str!("../../examples/axum.rs"));
-    assert!(README.contains(server) && HOW_TO.contains(server), "{server}");
+    assert!([README, FRONT, HOW_TO].iter().all(|page| page.contains(server)), "{server}");
     let lambda = program(include_str!("../../examples/lambda.rs"));
     let last = "posthaste::lambda::run(App::from_env()?.on(greet)).await";
     assert!(lambda.contains(last) && README.contains(last) && HOW_TO.contains(last), "{lambda}");
