@@ -83,10 +83,10 @@ def test_a_wait_that_runs_out_says_how_the_job_stands(client: Client) -> None:
 
 
 def test_the_same_key_is_the_same_job_and_no_other(client: Client, ledger: Ledger) -> None:
-    first = client.enqueue("client.key", {"n": 1}, idempotency_key="order-7")
-    assert client.enqueue("client.key", {"n": 1}, idempotency_key="order-7") == first
+    first = client.enqueue("client.key", {"n": 1}, idempotency_key="client-key")
+    assert client.enqueue("client.key", {"n": 1}, idempotency_key="client-key") == first
     with pytest.raises(IdempotencyMismatch):
-        client.enqueue("client.key", {"n": 2}, idempotency_key="order-7")
+        client.enqueue("client.key", {"n": 2}, idempotency_key="client-key")
     assert ledger.count("client.key") == 1
 
 
