@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint docs unit examples python deny bench fuzz
+.PHONY: help run test check fmt lint docs unit examples venv python infra image-check deny bench fuzz
 
 # Arguments of `make run`, such as: make run ARGS='--once --fresh'
 ARGS ?=
@@ -13,7 +13,7 @@ TOOLCHAIN := need() { command -v cargo >/dev/null || { \
 	command -v cc >/dev/null || { echo "a C linker (cc) is missing: apt-get install gcc libc6-dev, or xcode-select --install" >&2; exit 1; }; }; need
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: ## Run everything on this machine: Postgres, API, dispatcher, samples, a live view (ARGS='--once')
 	@$(TOOLCHAIN)
@@ -21,7 +21,7 @@ run: ## Run everything on this machine: Postgres, API, dispatcher, samples, a li
 	@if [ -x $${CARGO_TARGET_DIR:-target}/debug/posthaste ]; then cargo build --quiet --bin posthaste; else cargo build --bin posthaste; fi
 	@exec $${CARGO_TARGET_DIR:-target}/debug/posthaste dev $(ARGS)
 
-test: check unit python ## Everything that CI runs: check, then all tests
+test: check unit python infra ## Everything that CI runs: check, then all tests
 
 check: fmt lint docs examples deny ## Formatting, lints, rustdoc, examples, dependencies
 
@@ -36,7 +36,7 @@ docs:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 # Plain cargo: one Postgres then serves all tests of a binary; a process per test would start one each.
-unit:
+unit: venv
 	cargo test --workspace --locked
 
 examples:
@@ -44,16 +44,35 @@ examples:
 		$(PYTHON) -c 'import ast, sys; [ast.parse(open(path).read(), path) for path in sys.argv[1:]]' examples/functions/*.py; \
 	else echo "no $(PYTHON): the Python examples were not checked" >&2; fi
 
-# The virtual environment is beside the build, and made again when what it holds changes.
-python: ## The Python SDK: types, lints, tests against the real binary
+# The virtual environment is beside the build, and made again when what it holds changes. Tests of both languages use it.
+venv:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer, with venv" >&2; exit 1; }
-	@$(TOOLCHAIN)
-	cargo build --locked --bin posthaste
 	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv"; cd sdk-python; \
 	wanted="$$(pwd; $(PYTHON) --version; cat pyproject.toml tests/requirements.txt)"; \
 	if [ "$$wanted" != "$$(cat "$$venv/holds" 2>/dev/null)" ]; then \
-		$(PYTHON) -m venv --clear "$$venv"; "$$venv/bin/pip" install --quiet -r tests/requirements.txt -e .; echo "$$wanted" > "$$venv/holds"; fi; \
-	"$$venv/bin/ruff" check .; "$$venv/bin/ruff" format --check .; "$$venv/bin/mypy" --strict -p posthaste; "$$venv/bin/pytest"
+		$(PYTHON) -m venv --clear "$$venv"; "$$venv/bin/pip" install --quiet -r tests/requirements.txt -e .; echo "$$wanted" > "$$venv/holds"; fi
+
+python: venv ## The Python SDK: types, lints, tests against the real binary
+	@$(TOOLCHAIN)
+	cargo build --locked --bin posthaste
+	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv/bin"; cd sdk-python; \
+	"$$venv/ruff" check .; "$$venv/ruff" format --check .; "$$venv/mypy" --strict -p posthaste; "$$venv/pytest"
+
+# Terraform itself comes from no package registry: without one the tests say what they did not check, and check the rest.
+infra: ## The Terraform modules and the container file: terraform test, checkov, hadolint, roles on a real Postgres
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer, with venv" >&2; exit 1; }
+	@$(TOOLCHAIN)
+	cargo build --locked --bin posthaste
+	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv-infra"; cd terraform/tests; \
+	wanted="$$(pwd; $(PYTHON) --version; cat requirements.txt)"; \
+	if [ "$$wanted" != "$$(cat "$$venv/holds" 2>/dev/null)" ]; then \
+		echo "installing checkov and hadolint: 300 MB, a minute or two, once" >&2; \
+		$(PYTHON) -m venv --clear "$$venv"; "$$venv/bin/pip" install --quiet uv; \
+		"$$venv/bin/uv" pip install --quiet --python "$$venv/bin/python" -r requirements.txt; echo "$$wanted" > "$$venv/holds"; fi; \
+	"$$venv/bin/pytest" $(ARGS)
+
+image-check: ## Run the container file's build commands as they are, and look at the binary (some minutes)
+	POSTHASTE_IMAGE_CHECK=1 $(MAKE) --no-print-directory infra ARGS='-s test_container.py'
 
 deny:
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \

@@ -79,7 +79,7 @@ language plpgsql as $finalize$
 #variable_conflict use_column
 begin
   return query
-{{finalize}};
+{{finalize_v3}};
 end $finalize$;
 
 create or replace function posthaste.end_run(

@@ -42,7 +42,7 @@ const BATCH_GOOD: usize = 128;
 /// With so many in the last batch, more are coming.
 const COMPANY: usize = 8;
 /// How long a batch then waits at most, and how often it looks, by the clock: waking for each costs more than writing it.
-const LINGER: Duration = Duration::from_millis(3);
+const LINGER: Duration = Duration::from_millis(6);
 const LOOK: Duration = Duration::from_millis(1);
 /// The most callbacks that wait for a lane.
 const MAX_WAITING: usize = 4096;

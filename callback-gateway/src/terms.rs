@@ -28,6 +28,8 @@ use crate::sender::Sender;
 
 /// How many of the newest lanes are read again when one is looked for that is new.
 const NEWEST: usize = 256;
+/// With each batch of callbacks go at most so many lanes; the callbacks of others cost a look-up more.
+const PLAIN_MAX: usize = 512;
 /// How often the configuration is read although nobody announced a change.
 const EVERY: Duration = Duration::from_secs(5);
 /// The default time-outs of the contract, for a lane that no endpoint takes any more: an hour, and seven days.
@@ -63,7 +65,11 @@ impl Terms {
 
     /// What the ends of its runs need.
     pub fn of_ends(&self) -> EndTerms {
-        EndTerms { retry: self.retry.clone(), has_cel: self.is_guess || self.cel.is_some() }
+        EndTerms { retry: self.retry.clone(), has_cel: self.has_cel() }
+    }
+
+    fn has_cel(&self) -> bool {
+        self.is_guess || self.cel.is_some()
     }
 }
 
@@ -73,6 +79,8 @@ pub struct AllTerms {
     /// By number.
     lanes: Vec<Arc<Lane>>,
     by_lane: HashMap<i32, Arc<Terms>>,
+    /// Lanes whose endpoints have no expressions, the newest of them.
+    pub plain: Vec<i32>,
     by_endpoint: HashMap<String, Arc<Terms>>,
     /// Every source, or why it cannot be used here.
     senders: Arc<HashMap<String, Result<Sender, String>>>,
@@ -136,8 +144,10 @@ impl AllTerms {
             };
             Arc::clone(by_endpoint.get(name).unwrap_or(&unknown))
         };
-        let by_lane = lanes.iter().map(|lane| (lane.lane_id, of(lane))).collect();
-        Self { lanes, by_lane, by_endpoint, unreadable, is_read: true, ..Self::default() }
+        let by_lane: HashMap<i32, Arc<Terms>> = lanes.iter().map(|lane| (lane.lane_id, of(lane))).collect();
+        let is_plain = |lane: &&Arc<Lane>| by_lane.get(&lane.lane_id).is_some_and(|terms| !terms.has_cel());
+        let plain = lanes.iter().rev().filter(is_plain).map(|lane| lane.lane_id).take(PLAIN_MAX).collect();
+        Self { lanes, by_lane, plain, by_endpoint, unreadable, is_read: true, ..Self::default() }
     }
 
     /// Reads endpoints, and the lanes beyond these, whose words never change.

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use arc_swap::ArcSwap;
 use posthaste_engine::{
     EngineError,
-    callback::{self, CallbackEnd, Told, finish},
+    callback::{self, CallbackEnd, LaneTerms, Told, finish},
     checkpoint::{Checkpoint, checkpoint},
     extend::{Heartbeat, extend},
     held::{RunRef, held},
@@ -154,14 +154,16 @@ async fn ends(
     terms: &ArcSwap<AllTerms>,
 ) -> Result<Vec<Done>, EngineError> {
     let known = terms.load_full();
-    let terms_of = |scan| known.known(scan).map(Terms::of_ends);
-    let mut told = finish(connection, callbacks, &terms_of, entropy::jitter()).await?;
+    let of = |scan| known.known(scan).map(Terms::of_ends);
+    let terms_of = LaneTerms { of: &of, plain: &known.plain };
+    let mut told = finish(connection, callbacks, terms_of, entropy::jitter()).await?;
     let new: Vec<usize> = (0..told.len()).filter(|&n| told[n] == Told::LaneUnknown).collect();
     if !new.is_empty() {
         let now = renew(connection, terms).await?;
         let again: Vec<CallbackEnd> = new.iter().map(|&n| callbacks[n].clone()).collect();
-        let terms_of = |scan| Some(now.of(scan).of_ends());
-        for (n, answer) in new.into_iter().zip(finish(connection, &again, &terms_of, entropy::jitter()).await?) {
+        let of = |scan| Some(now.of(scan).of_ends());
+        let terms_of = LaneTerms { of: &of, plain: &now.plain };
+        for (n, answer) in new.into_iter().zip(finish(connection, &again, terms_of, entropy::jitter()).await?) {
             told[n] = answer;
         }
     }

@@ -1,9 +1,9 @@
 //! `posthaste dispatcher`: claim, POST, record; health and metrics beside it.
 
-use posthaste_dispatcher::{Callbacks, Settings};
+use posthaste_dispatcher::{Callbacks, GoogleHosts, Settings};
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
-    config::{ApiConfig, DatabaseConfig, DispatcherConfig},
+    config::{ApiConfig, DatabaseConfig, DispatcherConfig, EgressProxy},
     health,
     http_server::{self, HttpLimits},
 };
@@ -37,9 +37,17 @@ pub fn settings(
         listen_url: database.listen_url()?.expose().to_owned(),
         concurrency: dispatcher.concurrency()?,
         egress: egress::policy(dispatcher.egress_allow()?),
+        proxy: EgressProxy::configured()?,
+        google: google(dispatcher),
         seal_keys,
         callbacks,
     })
+}
+
+/// Where Google answers: its own variable may name another metadata server.
+pub fn google(dispatcher: &DispatcherConfig) -> GoogleHosts {
+    let hosts = GoogleHosts::default();
+    GoogleHosts { metadata: dispatcher.gce_metadata_host.clone().unwrap_or(hosts.metadata), ..hosts }
 }
 
 /// Adds the dispatcher to the roles of this process.

@@ -10,7 +10,6 @@ use posthaste_engine::{
     lane::Lane,
     lifecycle::{Outcome, RunError, THROTTLES_BEFORE_CHARGE},
 };
-use posthaste_protocol::dispatch::UnsendableHeader;
 use posthaste_service::{clock, telemetry};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, debug_span, info, warn};
@@ -21,9 +20,9 @@ use crate::{
     egress::{Answer, SendError},
     ending::{Ending, Facts},
     mint::Minted,
-    outcome::{self, AnswerContext, RESULT_CAP, Reading, Verdict},
+    outcome::{self, AnswerContext, LAMBDA_CAP, RESULT_CAP, Reading, Verdict},
     permit::{Hold, Permit},
-    request::{self, DispatchRequest},
+    request::{self, DispatchRequest, Unsent},
     target::Target,
 };
 
@@ -96,10 +95,7 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
     };
     let request = match request(&context, &run, &lane, &target, claimed, span) {
         Ok(request) => request,
-        Err(error) => {
-            let error = RunError::new("unsendable", error.to_string());
-            return ending.end(Outcome::GaveUp { error }, &facts);
-        }
+        Err(error) => return unsent(&context, &mut ending, &error, &facts),
     };
     let began = Instant::now();
     facts.began = Some(began);
@@ -107,8 +103,12 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
         context.metrics.pickup_seconds.observe((run.age + claimed.elapsed()).as_secs_f64());
     }
     let deadline = tokio::time::Instant::from_std(began + target.timeout(run.timeout_ms));
+    let cap = if target.unwraps() { LAMBDA_CAP } else { RESULT_CAP };
+    let client = target.own_client.as_ref().map_or(&context.client, |own| &own.client);
     let result = tokio::select! {
-        result = context.client.post(target.uri.clone(), request.headers, request.body, deadline, RESULT_CAP) => result,
+        result = client.post(target.uri.clone(), request.headers, request.body, deadline, cap) => {
+            result.map(|answer| if target.unwraps() { outcome::unwrap(answer) } else { answer })
+        }
         () = cancel.cancelled() => {
             facts.class = Some("unknown");
             return cancelled(&context, &mut ending, &target, &facts).await;
@@ -134,9 +134,22 @@ fn request(
     target: &Target,
     claimed: Instant,
     span: &Span,
-) -> Result<DispatchRequest, UnsendableHeader> {
+) -> Result<DispatchRequest, Unsent> {
     let minted = context.callbacks.as_ref().map(|callbacks| callbacks.mint(run, target, claimed, clock::unix_now()));
     request::build(run, lane, target, *context.installation.as_bytes(), minted.as_ref().map(Minted::grant), span)
+}
+
+/// Nothing was sent. Without credentials the run is given back, and nothing is claimed until there are some.
+fn unsent(context: &Context, ending: &mut Ending, why: &Unsent, facts: &Facts) {
+    let code = match why {
+        Unsent::NoCredentials => {
+            context.credentials.ended();
+            return ending.end(Outcome::Released, facts);
+        }
+        Unsent::Header(_) => "unsendable",
+        Unsent::TooLarge { .. } => "payload_too_large",
+    };
+    ending.end(Outcome::GaveUp { error: RunError::new(code, why.to_string()) }, facts);
 }
 
 /// The POST was dropped on request. What the run holds is held until the function's grace is over; a callback that
@@ -173,7 +186,8 @@ fn judge(
             facts.body_us = Some(answer.body_us);
             let table = AnswerContext {
                 status_map: &target.status_map,
-                sdk: target.spec.sdk,
+                // Where Lambda queues, the 202 is its own.
+                sdk: target.spec.sdk && !target.queues(),
                 accept_202_wait: target.waits_on_202(),
                 callbacks,
                 max_run_ms: target.spec.max_run_ms,

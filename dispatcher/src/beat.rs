@@ -88,8 +88,8 @@ fn state(context: &Context) -> String {
         let report = EndpointReport { unusable: None, breaker: state.as_str(), in_flight, limit, misconfigured };
         (target.name.as_str(), report)
     });
-    let unusable = routes.unusable.iter().map(|(name, reason)| {
-        let unusable = Some(reason.as_str());
+    let unusable = routes.unusable.iter().map(|(name, why)| {
+        let unusable = Some(why.reason.as_str());
         (name.as_str(), EndpointReport { unusable, breaker: "closed", in_flight: 0, limit: 0, misconfigured: false })
     });
     let report = Report {

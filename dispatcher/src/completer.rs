@@ -122,13 +122,13 @@ impl Completer {
         true
     }
 
-    /// Keeps words back until they are ripe. Not when permits are needed, nor at the end.
+    /// Keeps words back until they are ripe. Not when they hold three permits of four, nor at the end.
     fn ripen(&mut self, batch: &mut Vec<Told>) {
         if self.pace.ripe.is_zero() {
             return;
         }
         self.young.extend(batch.drain(..));
-        let scarce = self.context.permits.free() < self.young.len() || self.context.closing.is_cancelled();
+        let scarce = self.young.len() > self.context.permits.capacity() / 4 * 3 || self.context.closing.is_cancelled();
         let ripe = if scarce {
             self.young.len()
         } else {

@@ -25,6 +25,7 @@ pub async fn run(context: Arc<Context>, mut session: Session, mut retire: mpsc::
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = context.config_changed.notified() => {}
+            () = context.credentials.changed() => {}
             Some(name) = retire.recv() => pause(&mut session, &name).await,
             () = context.shutdown.soft().cancelled() => return,
         }
@@ -34,9 +35,7 @@ pub async fn run(context: Arc<Context>, mut session: Session, mut retire: mpsc::
 /// Reads the configuration once.
 pub async fn load(context: &Context, session: &mut Session) -> Result<(), EngineError> {
     let before = context.routes.load_full();
-    let routes =
-        Routes::load(session, context.seal_keys.as_ref(), &context.policy, &context.metrics, &before, Instant::now())
-            .await?;
+    let routes = Routes::load(session, context, &before, Instant::now()).await?;
     context.routes.store(Arc::new(routes));
     context.health.set(SCHEMA_COMPATIBLE, true);
     Ok(())

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    egress::{Client, EgressPolicy},
+    auth::Credentials,
+    egress::{Client, ClientOptions, EgressPolicy},
     leases::Leases,
     metrics::Metrics,
     mint::Callbacks,
@@ -40,8 +41,12 @@ pub struct Context {
     pub installation: Uuid,
     /// The guarded client.
     pub client: Client,
+    /// How it dials.
+    pub egress_options: ClientOptions,
     /// What it may dial.
     pub policy: EgressPolicy,
+    /// What proves to platforms who sends.
+    pub credentials: Credentials,
     /// Opens endpoint secrets.
     pub seal_keys: Option<SealKeys>,
     /// How functions call back, if they can.

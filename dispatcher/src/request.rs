@@ -1,10 +1,14 @@
-//! The request of one run: body, headers, signature, trace.
+//! The request of one run: body, headers, signature, trace; in an event, where Lambda is asked; and who sends it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
 use posthaste_engine::{claim::ClaimedRun, lane::Lane};
 use posthaste_protocol::{
-    dispatch::{self, CallbackGrant, DispatchJob, Resume, RunContext, UnsendableHeader},
+    dispatch::{self, CallbackGrant, DispatchJob, Format, LambdaEvent, Resume, RunContext, UnsendableHeader},
+    endpoint::InvocationType,
     id::JobId,
     idempotency::KeyParts,
     trace::TraceContext,
@@ -12,7 +16,7 @@ use posthaste_protocol::{
 use posthaste_service::{clock, entropy, telemetry};
 use tracing::Span;
 
-use crate::target::Target;
+use crate::{auth::NoCredentials, target::Target};
 
 /// What is POSTed for one run.
 pub struct DispatchRequest {
@@ -20,6 +24,31 @@ pub struct DispatchRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+/// Why nothing is sent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// A header cannot be sent.
+    #[error(transparent)]
+    Header(#[from] UnsendableHeader),
+    /// The platform would not take it.
+    #[error("the event has {bytes} bytes, and Lambda takes {max}: pass a reference to what is large instead")]
+    TooLarge {
+        /// How large the event is.
+        bytes: usize,
+        /// How large it may be.
+        max: usize,
+    },
+    /// The endpoint's credentials have ended, and there are no new ones yet.
+    #[error("there are no valid credentials now")]
+    NoCredentials,
+}
+
+impl From<NoCredentials> for Unsent {
+    fn from(_: NoCredentials) -> Self {
+        Self::NoCredentials
+    }
 }
 
 /// Builds and signs the request of `run`. `callback` says how it may call back; `span` is the attempt's.
@@ -30,7 +59,7 @@ pub fn build(
     installation: [u8; 16],
     callback: Option<CallbackGrant<'_>>,
     span: &Span,
-) -> Result<DispatchRequest, UnsendableHeader> {
+) -> Result<DispatchRequest, Unsent> {
     let key = KeyParts {
         installation,
         job_id: run.job_id,
@@ -83,7 +112,42 @@ pub fn build(
     if let Some(context) = trace(run, span) {
         dispatch::trace_header(&context, &mut headers)?;
     }
+    if target.spec.format == Format::Lambda {
+        (headers, body) = invoke(target, &job, &headers, &body)?;
+    }
+    target.auth.apply(&target.uri, &mut headers, &body)?;
     Ok(DispatchRequest { headers, body: body.into() })
+}
+
+/// What `Invoke` is asked: the request becomes an event, and its headers the function's.
+fn invoke(
+    target: &Target,
+    job: &DispatchJob,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(HeaderMap, Vec<u8>), Unsent> {
+    let (kind, max) = match target.spec.invocation_type {
+        InvocationType::RequestResponse => ("RequestResponse", dispatch::INVOKE_MAX_BYTES),
+        InvocationType::Event => ("Event", dispatch::EVENT_MAX_BYTES),
+    };
+    let event = LambdaEvent {
+        host: target.uri.host().unwrap_or_default(),
+        request_id: &format!("{}.{}", job.id, job.run_lease),
+        now_unix: clock::unix_now(),
+        headers,
+        // Everything in an envelope is text.
+        body: &String::from_utf8_lossy(body),
+    };
+    let mut out = Vec::new();
+    event.write(&mut out);
+    if out.len() > max {
+        return Err(Unsent::TooLarge { bytes: out.len(), max });
+    }
+    let mut own = HeaderMap::with_capacity(8);
+    own.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    own.insert(USER_AGENT, HeaderValue::from_static(dispatch::AGENT));
+    own.insert(const { HeaderName::from_static("x-amz-invocation-type") }, HeaderValue::from_static(kind));
+    Ok((own, out))
 }
 
 /// The job's own headers; the database has checked names and values, so one that is not valid is left out.

@@ -3,10 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use posthaste_engine::{EngineError, endpoint, floor::Scan, lane, retry::RetryPolicy, session::Session};
-use posthaste_protocol::seal::SealKeys;
 use tracing::warn;
 
-use crate::{egress::EgressPolicy, metrics::Metrics, target::Target};
+use crate::{
+    context::Context,
+    target::{Target, UnusableEndpoint},
+};
 
 /// The priorities of a lane, first to last.
 const PRIORITIES: [i16; 4] = [1, 2, 3, 4];
@@ -43,7 +45,7 @@ pub struct Routes {
     /// The target of each lane that has one.
     by_lane: HashMap<i32, Arc<Target>>,
     /// Endpoints that this process cannot use, and why.
-    pub unusable: HashMap<String, String>,
+    pub unusable: HashMap<String, UnusableEndpoint>,
     /// Every target, for the heartbeat.
     pub targets: HashMap<String, Arc<Target>>,
 }
@@ -63,9 +65,7 @@ impl Routes {
     /// available for a dispatcher that can.
     pub async fn load(
         session: &mut Session,
-        keys: Option<&SealKeys>,
-        policy: &EgressPolicy,
-        metrics: &Metrics,
+        context: &Context,
         before: &Self,
         now: Instant,
     ) -> Result<Self, EngineError> {
@@ -74,17 +74,18 @@ impl Routes {
             .await?;
         let (mut targets, mut unusable) = (HashMap::new(), HashMap::new());
         for row in rows {
-            let gate = before.targets.get(&row.name).map(|target| Arc::clone(&target.gate));
-            match Target::resolve(&row, keys, policy, metrics, gate, now) {
+            let known = before.targets.get(&row.name).map(AsRef::as_ref);
+            match Target::resolve(&row, context, known, now) {
                 Ok(target) => {
                     targets.insert(target.name.clone(), Arc::new(target));
                 }
-                Err(error) => {
+                Err(why) => {
                     // Once per change, not at every look.
-                    if before.unusable.get(&error.name) != Some(&error.reason) {
-                        warn!(endpoint.name = error.name, reason = error.reason, "endpoint cannot be used here");
+                    let known = before.unusable.get(&row.name).map(|before| before.reason.as_str());
+                    if !why.is_pending() && known != Some(why.reason.as_str()) {
+                        warn!(endpoint.name = row.name, reason = why.reason, "endpoint cannot be used here");
                     }
-                    unusable.insert(error.name, error.reason);
+                    unusable.insert(row.name, why);
                 }
             }
         }

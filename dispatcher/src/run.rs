@@ -12,6 +12,7 @@ use posthaste_engine::{
 };
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
+    config::EgressProxy,
     health::{CLAIM_LOOP_ALIVE, HEARTBEAT_ALIVE, Health, POSTGRES_CONNECTED, SCHEMA_COMPATIBLE},
     shutdown::Shutdown,
     telemetry::metrics::Registry,
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    auth::{Credentials, GoogleHosts, Minter},
     beat, claimer, completer, configurer,
     context::Context,
     deadlines,
@@ -55,6 +57,10 @@ pub struct Settings {
     pub concurrency: usize,
     /// What may be dialled.
     pub egress: EgressPolicy,
+    /// Through what everything is dialled; without it everything is dialled directly.
+    pub proxy: Option<EgressProxy>,
+    /// Where Google answers.
+    pub google: GoogleHosts,
     /// Opens endpoint secrets; without it no endpoint can be used.
     pub seal_keys: Option<SealKeys>,
     /// How functions call back; without it nothing can, and a 202 that promises it is dead.
@@ -141,17 +147,22 @@ async fn begin(
     health.require_beat(CLAIM_LOOP_ALIVE, Duration::from_secs(30));
     health.require_beat(HEARTBEAT_ALIVE, Duration::from_secs(15));
     let host = host();
+    let options = ClientOptions { proxy: settings.proxy.clone(), ..ClientOptions::default() };
     let (dispatcher_id, installation) =
         session.call(async |c| fleet::register(c, &host, env!("CARGO_PKG_VERSION")).await).await?;
     let (told, told_inbox) = mpsc::unbounded_channel();
     let (parks, parks_inbox) = mpsc::unbounded_channel();
     let (retire, retire_inbox) = mpsc::unbounded_channel();
+    let client = Client::new(settings.egress.clone(), &options);
+    let minter = Minter::new(client.clone(), settings.egress.clone(), settings.proxy.clone(), settings.google.clone());
     let context = Context {
+        egress_options: options,
         dispatcher_id,
         host,
         installation,
-        client: Client::new(settings.egress.clone(), &ClientOptions::default()),
+        client,
         policy: settings.egress.clone(),
+        credentials: Credentials::new(minter),
         seal_keys: settings.seal_keys.clone(),
         callbacks: settings.callbacks.clone(),
         permits: Permits::new(settings.concurrency),

@@ -10,20 +10,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use posthaste_engine::{endpoint::EndpointRow, lifecycle::wait::WaitTimes, rescue::LostPolicy, retry::RetryPolicy};
 use posthaste_protocol::{
     accepted::Accepted,
-    endpoint::{self, Accept202, Auth, EndpointSpec, HeaderSource, Idempotency, Reference, StatusAction},
+    dispatch::Format,
+    endpoint::{self, Accept202, EndpointSpec, HeaderSource, Idempotency, InvocationType, StatusAction},
     seal::SealKeys,
     signature::Secret,
     signing::{OpenError, SigningSecrets},
 };
-use posthaste_service::{clock, config::SecretRef, telemetry::metrics::Histogram};
-use secrecy::ExposeSecret;
+use posthaste_service::{clock, telemetry::metrics::Histogram};
 
 use crate::{
+    auth::{Authorizer, Standing},
     breaker::EndpointHealth,
-    egress::EgressPolicy,
-    metrics::Metrics,
+    context::Context,
     outcome::{Meaning, OnUnknown},
+    own_client::OwnClient,
     permit::Gate,
+    secret,
 };
 
 /// Where and how to POST the jobs of one endpoint.
@@ -36,6 +38,10 @@ pub struct Target {
     pub uri: Uri,
     /// Its own headers, references resolved.
     pub headers: HeaderMap,
+    /// How it is told who sends.
+    pub auth: Authorizer,
+    /// Its own client, where its TLS is its own.
+    pub own_client: Option<OwnClient>,
     /// What signs, newest first.
     pub secrets: Vec<Secret>,
     /// How retries wait.
@@ -50,43 +56,72 @@ pub struct Target {
     pub gate: Arc<Gate>,
 }
 
-/// Why an endpoint cannot be used by this dispatcher, for people.
-#[derive(Debug, thiserror::Error)]
-#[error("endpoint {name}: {reason}")]
+/// An endpoint that this dispatcher cannot use now.
 pub struct UnusableEndpoint {
-    /// Which.
-    pub name: String,
-    /// Why, and what to do.
+    /// Why, and what to do, for people.
     pub reason: String,
+    /// What it would be authenticated by, if that is known: as long as this is held, its credentials are asked for.
+    auth: Option<Authorizer>,
+}
+
+impl UnusableEndpoint {
+    fn new(reason: String) -> Self {
+        Self { reason, auth: None }
+    }
+
+    /// Whether it waits for its first credentials, which is a matter of a moment.
+    pub fn is_pending(&self) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.standing() == Standing::Pending)
+    }
 }
 
 impl Target {
-    /// Resolves a row. `gate` is the endpoint's gate from before, if there was one.
+    /// Resolves a row. `before` is the endpoint as it was, if it was there.
     pub fn resolve(
         row: &EndpointRow,
-        keys: Option<&SealKeys>,
-        policy: &EgressPolicy,
-        metrics: &Metrics,
-        gate: Option<Arc<Gate>>,
+        context: &Context,
+        before: Option<&Self>,
         now: Instant,
     ) -> Result<Self, UnusableEndpoint> {
-        let unusable = |reason: String| UnusableEndpoint { name: row.name.clone(), reason };
+        let unusable = UnusableEndpoint::new;
         let spec = EndpointSpec::parse(&row.spec)
             .map_err(|faults| unusable(faults.first().map(|fault| fault.message.clone()).unwrap_or_default()))?;
-        policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
+        context.policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
         let uri = spec.url.as_str().parse().map_err(|_| unusable("the URL cannot be dialled".to_owned()))?;
         let concurrency = usize::try_from(spec.concurrency).unwrap_or(usize::MAX);
+        let auth = Authorizer::of(&spec, &context.credentials).map_err(|why| unusable(format!("auth: {why}")))?;
+        match auth.standing() {
+            Standing::Valid => {}
+            Standing::Failed(why) => {
+                return Err(UnusableEndpoint { reason: format!("no credentials: {why}"), auth: Some(auth) });
+            }
+            Standing::Pending => {
+                return Err(UnusableEndpoint {
+                    reason: "its first credentials are being minted".to_owned(),
+                    auth: Some(auth),
+                });
+            }
+        }
+        let own_client = match &spec.tls {
+            Some(tls) => Some(
+                OwnClient::of(tls, context, before.and_then(|before| before.own_client.as_ref())).map_err(unusable)?,
+            ),
+            None => None,
+        };
+        let gate = before.map(|before| Arc::clone(&before.gate));
         let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(EndpointHealth::new(spec.breaker, concurrency, now))));
         gate.health(|health| health.configure(spec.breaker, concurrency));
         Ok(Self {
             uri,
             headers: headers(&spec).map_err(unusable)?,
-            secrets: secrets(row, keys).map_err(unusable)?,
+            auth,
+            own_client,
+            secrets: secrets(row, context.seal_keys.as_ref()).map_err(unusable)?,
             retry: RetryPolicy::from(&spec.retry),
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
             paused: row.paused_at.is_some(),
             name: row.name.clone(),
-            dispatch_seconds: metrics.dispatch_seconds.with_label_values(&[&row.name]),
+            dispatch_seconds: context.metrics.dispatch_seconds.with_label_values(&[&row.name]),
             gate,
             spec,
         })
@@ -101,6 +136,16 @@ impl Target {
     /// Whether a bare 202 means that a callback follows.
     pub fn waits_on_202(&self) -> bool {
         self.spec.accept_202 == Accept202::Wait
+    }
+
+    /// Whether its answers are those of Lambda's `Invoke`, with the function's own inside.
+    pub fn unwraps(&self) -> bool {
+        self.spec.format == Format::Lambda && !self.queues()
+    }
+
+    /// Whether Lambda queues what it is sent, so that its 202 is not the function's.
+    pub fn queues(&self) -> bool {
+        self.spec.format == Format::Lambda && self.spec.invocation_type == InvocationType::Event
     }
 
     /// Whether a known failure opens a new idempotency key.
@@ -143,13 +188,10 @@ fn headers(spec: &EndpointSpec) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, source) in &spec.headers {
         let value = match source {
-            HeaderSource::Literal(value) => value.clone(),
-            HeaderSource::Reference(reference) => resolve(reference)?,
+            HeaderSource::Literal(value) => value.clone().into(),
+            HeaderSource::Reference(reference) => secret::resolve(reference)?,
         };
         insert(&mut headers, name, &value)?;
-    }
-    if let Auth::Bearer { token } = &spec.auth {
-        insert(&mut headers, "authorization", &format!("Bearer {}", resolve(token)?))?;
     }
     Ok(headers)
 }
@@ -161,14 +203,6 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String
     let key = HeaderName::try_from(name).map_err(|_| format!("{name} is no header name"))?;
     headers.insert(key, value);
     Ok(())
-}
-
-fn resolve(reference: &Reference) -> Result<String, String> {
-    let reference = match reference {
-        Reference::Env { env } => SecretRef::Env(env.clone()),
-        Reference::File { file } => SecretRef::File(file.into()),
-    };
-    reference.resolve().map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string())
 }
 
 fn secrets(row: &EndpointRow, keys: Option<&SealKeys>) -> Result<Vec<Secret>, String> {

@@ -21,7 +21,6 @@ pub struct Told {
     /// When its POST began.
     pub began: Option<Instant>,
     /// Held until the word is durable, and given back by dropping this.
-    #[expect(dead_code, reason = "its drop is what it is for")]
     pub permit: Permit,
 }
 

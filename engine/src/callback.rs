@@ -10,6 +10,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use crate::{
     EngineError,
+    complete::{Completion, complete},
     finalize::{CallbackMark, EndedBy, RunEnd, finalize_any},
     floor::Scan,
     held::{HeldRun, RunRef, held},
@@ -89,23 +90,35 @@ pub struct Winner {
     pub action: Option<String>,
 }
 
+/// What the endpoints of lanes give the ends of their runs.
+#[derive(Clone, Copy)]
+pub struct LaneTerms<'a> {
+    /// Of this lane; `None`: it is not known.
+    pub of: &'a (dyn Fn(Scan) -> Option<EndTerms> + Sync),
+    /// Lanes whose endpoints have no expressions: all of them, or those that count.
+    pub plain: &'a [i32],
+}
+
 /// Ends the runs of these callbacks, in a transaction of its own, and tells what became of each, in order. Of two for
-/// one run, the first of the batch is tried first. `terms_of` knows what the endpoint of a lane gives; `jitter` is drawn in
-/// `[0, 1)`. Where the job or the endpoint has expressions, a callback that was not judged is left alone, and told so.
+/// one run, the first of the batch is tried first. `jitter` is drawn in `[0, 1)`. Where the job or the endpoint has
+/// expressions, a callback that was not judged is left alone, and told so.
 pub async fn finish(
     connection: &mut PgConnection,
     callbacks: &[CallbackEnd],
-    terms_of: &(dyn Fn(Scan) -> Option<EndTerms> + Sync),
+    terms: LaneTerms<'_>,
     jitter: f64,
 ) -> Result<Vec<Told>, EngineError> {
     let mut told: Vec<Option<Told>> = vec![None; callbacks.len()];
+    for n in completed(connection, callbacks, terms.plain).await? {
+        told[n] = Some(Told::Applied { state: State::Completed });
+    }
     let mut state = vec![State::Running; callbacks.len()];
     for turn in 1..=TURNS {
         let open: Vec<usize> = (0..callbacks.len()).filter(|&n| told[n].is_none()).collect();
         if open.is_empty() {
             break;
         }
-        for (n, answer) in apply(connection, callbacks, &open, terms_of, jitter).await? {
+        for (n, answer) in apply(connection, callbacks, &open, terms.of, jitter).await? {
             told[n] = Some(answer);
         }
         let lost: Vec<usize> = open.into_iter().filter(|&n| told[n].is_none()).collect();
@@ -118,6 +131,33 @@ pub async fn finish(
     }
     let told = told.into_iter().zip(state);
     Ok(told.map(|(told, state)| told.unwrap_or(Told::LeaseSuperseded { state })).collect())
+}
+
+/// Those that bring the results of their runs, and ended them: most do, and these need nothing looked up.
+async fn completed(
+    connection: &mut PgConnection,
+    callbacks: &[CallbackEnd],
+    plain: &[i32],
+) -> Result<Vec<usize>, EngineError> {
+    let mut places = HashMap::new();
+    let mut completions = Vec::new();
+    let mut seen = HashSet::new();
+    for (n, callback) in callbacks.iter().enumerate().filter(|(_, callback)| seen.insert(key(callback.run))) {
+        let Outcome::Completed { result } = &callback.outcome else { continue };
+        places.insert(key(callback.run), n);
+        completions.push(Completion {
+            run: callback.run,
+            action: callback.action.as_str(),
+            digest: &callback.digest,
+            result: result.as_deref(),
+            judged: callback.judged,
+        });
+    }
+    if completions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ended = complete(connection, &completions, plain).await?;
+    Ok(ended.iter().filter_map(|run| places.get(run).copied()).collect())
 }
 
 /// Ends those of the `open` callbacks whose runs are held, at most one for each run: a token of a lost claim is another run.

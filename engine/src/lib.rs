@@ -8,6 +8,7 @@ pub mod callback;
 pub mod cancel;
 pub mod checkpoint;
 pub mod claim;
+mod complete;
 mod cut;
 pub mod delivery;
 pub mod depth;

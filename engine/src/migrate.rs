@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use crate::EngineError;
+use crate::{EngineError, complete::COMPLETE};
 
 /// A migration: number, name, text.
 struct Migration {
@@ -11,14 +11,13 @@ struct Migration {
     text: &'static str,
 }
 
-/// The finalize has one text, which the engine prepares and migration 9 wraps for SQL; those before it are kept.
-const FINALIZE: &str = include_str!("sql/finalize.sql");
-/// Texts that migration 14 wraps: whoever changes one keeps the old one for it, as with those of the finalize.
+/// Texts that migrations 14 and 16 wrap: whoever changes one keeps the old one for it, as with those of the finalize.
 const WAKE: &str = include_str!("sql/wake.sql");
 const CHECKPOINT: &str = include_str!("sql/checkpoint.sql");
 const KEEP: &str = include_str!("sql/keep.sql");
 const FINALIZE_V1: &str = include_str!("../../migrations/finalize_v1.sql");
 const FINALIZE_V2: &str = include_str!("../../migrations/finalize_v2.sql");
+const FINALIZE_V3: &str = include_str!("../../migrations/finalize_v3.sql");
 
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "ledger", text: include_str!("../../migrations/0001_ledger.sql") },
@@ -36,6 +35,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "heard", text: include_str!("../../migrations/0013_heard.sql") },
     Migration { version: 14, name: "narrow_gateway", text: include_str!("../../migrations/0014_narrow_gateway.sql") },
     Migration { version: 15, name: "callback_shape", text: include_str!("../../migrations/0015_callback_shape.sql") },
+    Migration { version: 16, name: "complete_held", text: include_str!("../../migrations/0016_complete_held.sql") },
+    Migration { version: 17, name: "event_size", text: include_str!("../../migrations/0017_event_size.sql") },
 ];
 
 /// The newest schema version that this binary knows.
@@ -44,9 +45,10 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 impl Migration {
     fn sql(&self) -> String {
         self.text
-            .replace("{{finalize}}", FINALIZE.trim_end())
             .replace("{{finalize_v1}}", FINALIZE_V1.trim_end())
             .replace("{{finalize_v2}}", FINALIZE_V2.trim_end())
+            .replace("{{finalize_v3}}", FINALIZE_V3.trim_end())
+            .replace("{{complete}}", COMPLETE.trim_end())
             .replace("{{wake}}", WAKE.trim_end())
             .replace("{{checkpoint}}", CHECKPOINT.trim_end())
             .replace("{{keep}}", KEEP.trim_end())
@@ -88,8 +90,7 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<i64>, EngineEr
             .await?;
         now.push(migration.version);
     }
-    // Each time: an administrator may have made the roles since.
-    sqlx::query("select posthaste.grant_roles()").execute(&mut *tx).await?;
+    sqlx::raw_sql(include_str!("sql/grant_roles.sql")).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(now)
 }

@@ -3,13 +3,12 @@
 //! The action is the last segment of the path, the body a JSON object of that action's fields. `null` is the same as
 //! absent, and an empty body is the same as `{}`.
 
-mod answer;
 mod canonical;
 mod digest;
 
 use serde_json::value::RawValue;
 
-pub use answer::{CallbackAnswer, CallbackOutcome};
+pub use crate::callback_answer::{CallbackAnswer, CallbackOutcome};
 pub use digest::{Digest, of_hook};
 
 use crate::action::Action;

@@ -5,12 +5,14 @@
 
 mod context;
 mod envelope;
+mod lambda;
 
 use chrono::{DateTime, Utc};
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use context::{CallbackGrant, Resume, RunContext};
+pub use lambda::{EVENT_MAX_BYTES, INVOKE_MAX_BYTES, LambdaEvent};
 
 use crate::id::JobId;
 use crate::signature::{self, Secret};
@@ -31,6 +33,8 @@ words! {
         Raw = "raw",
         /// CloudEvents 1.0 binary mode: the args alone, attributes in `ce-*` headers.
         Cloudevents = "cloudevents",
+        /// The envelope, in an event of Lambda: see [`LambdaEvent`].
+        Lambda = "lambda",
     }
 }
 
@@ -78,7 +82,7 @@ pub fn body(format: Format, job: &DispatchJob, out: &mut Vec<u8>) {
 pub fn body_with(format: Format, job: &DispatchJob, context: &RunContext, out: &mut Vec<u8>) {
     match format {
         Format::Raw | Format::Cloudevents => out.extend_from_slice(job.args.as_bytes()),
-        Format::Envelope => {
+        Format::Envelope | Format::Lambda => {
             let written = envelope::write(job, context, out);
             debug_assert!(written.is_ok(), "a Vec takes every write");
         }

@@ -12,18 +12,20 @@ pub(crate) mod reference;
 mod retry;
 mod status;
 mod target;
+mod tls;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use url::Url;
 
-pub use auth::Auth;
+pub use auth::{Auth, AuthType, AwsService, TokenHeader};
 pub use breaker::Breaker;
 pub use headers::HeaderSource;
 pub use reference::{Reference, WEBHOOK_ENV, WEBHOOK_FOLDER};
 pub use retry::{Retry, RetryPolicy};
 pub use status::StatusAction;
+pub use tls::Tls;
 
 use crate::cel::{self, CelSpec};
 pub use crate::dispatch::Format;
@@ -41,6 +43,7 @@ const SHAPE: Shape = Shape {
         "url",
         "kinds",
         "format",
+        "invocation_type",
         "timeout_ms",
         "callback_timeout_ms",
         "max_run_ms",
@@ -54,6 +57,7 @@ const SHAPE: Shape = Shape {
         "retry",
         "headers",
         "auth",
+        "tls",
         "status_map",
         "breaker",
         "cel",
@@ -83,6 +87,16 @@ words! {
 }
 
 words! {
+    /// How Lambda's `Invoke` is asked to run a function.
+    pub enum InvocationType {
+        /// The answer is the function's.
+        RequestResponse = "request_response",
+        /// Lambda queues the event, and answers 202: the function will call back.
+        Event = "event",
+    }
+}
+
+words! {
     /// What to do with a run of which nobody knows whether it happened.
     pub enum OnUnknown {
         /// Try again.
@@ -107,6 +121,8 @@ pub struct EndpointSpec {
     pub kinds: Vec<String>,
     /// The body format. Default `envelope`.
     pub format: Format,
+    /// How `Invoke` is asked, where the format is `lambda`. Default `request_response`.
+    pub invocation_type: InvocationType,
     /// How long the function has to answer: 1 to 3,600,000. Default 30,000.
     pub timeout_ms: u64,
     /// How long it has to call back: 1 to 30 days. Default 3,600,000.
@@ -117,7 +133,7 @@ pub struct EndpointSpec {
     pub cancel_grace_ms: u64,
     /// Default `job`.
     pub idempotency: Idempotency,
-    /// Default `wait` for envelopes, `complete` for the others.
+    /// Default `wait` for envelopes and `lambda`, `complete` for the others.
     pub accept_202: Accept202,
     /// How many requests at once: 1 to 10,000. Default 64.
     pub concurrency: u32,
@@ -132,6 +148,8 @@ pub struct EndpointSpec {
     pub headers: BTreeMap<String, HeaderSource>,
     /// How to authenticate. Default none.
     pub auth: Auth,
+    /// A client certificate, and a private authority. Default none.
+    pub tls: Option<Tls>,
     /// What these statuses mean, instead of what the contract says.
     pub status_map: BTreeMap<u16, StatusAction>,
     /// When to stop asking for a while.
@@ -151,6 +169,7 @@ impl EndpointSpec {
             url,
             kinds: Vec::new(),
             format: Format::Envelope,
+            invocation_type: InvocationType::RequestResponse,
             timeout_ms: 30_000,
             callback_timeout_ms: 3_600_000,
             max_run_ms: 604_800_000,
@@ -164,11 +183,21 @@ impl EndpointSpec {
             retry: Retry::default(),
             headers: BTreeMap::new(),
             auth: Auth::None,
+            tls: None,
             status_map: BTreeMap::new(),
             breaker: Breaker::default(),
             cel: None,
             secret: None,
         }
+    }
+
+    /// Every URL that is asked for it, with the field that names it.
+    pub fn urls(&self) -> impl Iterator<Item = (&'static str, &Url)> {
+        let token_url = match &self.auth {
+            Auth::Oauth2 { token_url, .. } => Some(("auth.token_url", token_url)),
+            _ => None,
+        };
+        std::iter::once(("url", &self.url)).chain(token_url)
     }
 
     /// Reads an endpoint. `Err` holds every fault (at most 100); a text that is not JSON is the single fault
@@ -182,10 +211,7 @@ impl EndpointSpec {
         if !draft.url_given && json.trim_ascii_start().starts_with('{') {
             faults.push(&Path::Field(&Path::Root, "url"), "required", "is required");
         }
-        if matches!(draft.auth, Some(Auth::Bearer { .. })) && draft.headers.contains_key("authorization") {
-            let headers = Path::Field(&Path::Root, "headers");
-            faults.push(&Path::Field(&headers, "authorization"), "conflict", "is what auth sets too");
-        }
+        draft.check(&mut faults);
         faults.or(draft.finish())
     }
 }
@@ -197,6 +223,7 @@ struct Draft {
     url: Option<Url>,
     kinds: Vec<String>,
     format: Option<Format>,
+    invocation_type: Option<InvocationType>,
     timeout_ms: Option<u64>,
     callback_timeout_ms: Option<u64>,
     max_run_ms: Option<u64>,
@@ -209,6 +236,7 @@ struct Draft {
     retry: Option<Retry>,
     headers: BTreeMap<String, HeaderSource>,
     auth: Option<Auth>,
+    tls: Option<Tls>,
     status_map: BTreeMap<u16, StatusAction>,
     breaker: Option<Breaker>,
     cel: Option<CelSpec>,
@@ -223,7 +251,8 @@ impl Draft {
                 self.url = target::read(field, faults);
             }
             "kinds" => self.kinds = kinds::read(field, faults),
-            "format" => self.format = read_format(field, faults),
+            "format" => self.format = field.word(faults),
+            "invocation_type" => self.invocation_type = field.word(faults),
             "timeout_ms" => self.timeout_ms = field.integer_in(1, 3_600_000, faults),
             "callback_timeout_ms" => self.callback_timeout_ms = field.integer_in(1, MAX_MS, faults),
             "max_run_ms" => self.max_run_ms = field.integer_in(1, MAX_MS, faults),
@@ -236,6 +265,7 @@ impl Draft {
             "retry" => self.retry = retry::read(field, faults),
             "headers" => self.headers = headers::read(field, faults),
             "auth" => self.auth = auth::read(field, faults),
+            "tls" => self.tls = tls::read(field, faults),
             "status_map" => self.status_map = status::read(field, faults),
             "breaker" => self.breaker = breaker::read(field, faults),
             "cel" => self.cel = cel::read(field, faults),
@@ -246,17 +276,44 @@ impl Draft {
         }
     }
 
+    /// What two fields say together.
+    fn check(&self, faults: &mut Faults) {
+        let at_root = |name| Path::Field(&Path::Root, name);
+        let is_lambda = self.format == Some(Format::Lambda);
+        if self.invocation_type == Some(InvocationType::Event) && !is_lambda {
+            faults.push(&at_root("invocation_type"), "conflict", "event is for the format lambda");
+        }
+        let Some(url) = &self.url else { return };
+        if is_lambda && !target::is_invoke(url) {
+            faults.push(&at_root("url"), "invalid_url", target::INVOKE);
+        }
+        if self.tls.is_some() && url.scheme() != "https" {
+            faults.push(&at_root("tls"), "conflict", "is for an https URL");
+        }
+        let Some(auth) = &self.auth else { return };
+        if matches!(auth, Auth::AwsSigv4 { .. }) && auth.region(url).is_none() {
+            let message = "is required: the URL's host names no region of AWS";
+            faults.push(&Path::Field(&at_root("auth"), "region"), "required", message);
+        }
+        // In an event the endpoint's headers are the function's, and meet nothing that authenticates the request.
+        let name = auth.header(self.headers.contains_key("authorization"));
+        if let Some(name) = name.filter(|name| !is_lambda && self.headers.contains_key(*name)) {
+            faults.push(&Path::Field(&at_root("headers"), name), "conflict", "is what auth sets too");
+        }
+    }
+
     /// The endpoint with its defaults; `None` without a URL.
     fn finish(self) -> Option<EndpointSpec> {
         let defaults = EndpointSpec::new(self.url?);
         let format = self.format.unwrap_or(defaults.format);
         let accept_202 = match format {
-            Format::Envelope => Accept202::Wait,
+            Format::Envelope | Format::Lambda => Accept202::Wait,
             Format::Raw | Format::Cloudevents => Accept202::Complete,
         };
         Some(EndpointSpec {
             kinds: self.kinds,
             format,
+            invocation_type: self.invocation_type.unwrap_or(defaults.invocation_type),
             timeout_ms: self.timeout_ms.unwrap_or(defaults.timeout_ms),
             callback_timeout_ms: self.callback_timeout_ms.unwrap_or(defaults.callback_timeout_ms),
             max_run_ms: self.max_run_ms.unwrap_or(defaults.max_run_ms),
@@ -269,6 +326,7 @@ impl Draft {
             retry: self.retry.unwrap_or(defaults.retry),
             headers: self.headers,
             auth: self.auth.unwrap_or(defaults.auth),
+            tls: self.tls,
             status_map: self.status_map,
             breaker: self.breaker.unwrap_or(defaults.breaker),
             cel: self.cel,
@@ -276,14 +334,6 @@ impl Draft {
             ..defaults
         })
     }
-}
-
-fn read_format(field: &Field, faults: &mut Faults) -> Option<Format> {
-    if field.raw.get() == "\"lambda\"" {
-        field.fault("not_supported_yet", "the format lambda is not supported yet", faults);
-        return None;
-    }
-    field.word(faults)
 }
 
 fn read_secret(field: &Field, faults: &mut Faults) -> Option<Secret> {

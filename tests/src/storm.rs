@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use posthaste_engine::{
-    callback::{CallbackEnd, EndTerms, Told, Winner, finish},
+    callback::{CallbackEnd, EndTerms, LaneTerms, Told, Winner, finish},
     claim::ClaimedRun,
     floor::Scan,
     held::RunRef,
@@ -163,8 +163,9 @@ async fn call(connection: &mut PgConnection, run: &ClaimedRun, caller: usize, he
     };
     let told = if let Some(outcome) = outcome {
         let call = CallbackEnd { run: reference, outcome, action, digest, judged: true };
-        let terms = |scan| Some(EndTerms { retry: policy(scan), has_cel: false });
-        finish(connection, &[call], &terms, 0.0).await.expect("a callback").remove(0)
+        let of = |scan| Some(EndTerms { retry: policy(scan), has_cel: false });
+        let terms = LaneTerms { of: &of, plain: &[1] };
+        finish(connection, &[call], terms, 0.0).await.expect("a callback").remove(0)
     } else {
         let signal = Signal { run: reference, wait: None, payload: None, digest, via: "storm".to_owned() };
         match resume(connection, &[signal]).await.expect("a signal").remove(0) {

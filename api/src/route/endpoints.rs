@@ -72,7 +72,9 @@ pub async fn put_endpoint(
     let held = api.bodies.read(body, MAX_DOCUMENT_BYTES).await?;
     let spec = EndpointSpec::parse(text(&held.bytes)?).map_err(ApiError::faults)?;
     endpoint::check(&spec).map_err(ApiError::faults)?;
-    (api.url_check)(&spec.url).map_err(|reason| ApiError::field("url", "forbidden_url", reason))?;
+    for (field, url) in spec.urls() {
+        (api.url_check)(url).map_err(|reason| ApiError::field(field, "forbidden_url", reason))?;
+    }
     let keys = secret::keys(api.seal_keys.as_ref())?;
     let given = spec.secret.is_some();
     let signing = match &spec.secret {

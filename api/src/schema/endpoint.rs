@@ -18,8 +18,11 @@ pub struct EndpointSpec {
     url: String,
     /// The kinds it takes; `*` takes every kind nobody else takes. Default none: jobs must name the endpoint.
     kinds: Option<Vec<String>>,
-    /// `envelope` (default), `raw` or `cloudevents`.
+    /// `envelope` (default), `raw`, `cloudevents` or `lambda`: the URL is then that of `Invoke`,
+    /// `https://lambda.<region>.amazonaws.com/2015-03-31/functions/<name>/invocations`.
     format: Option<String>,
+    /// Of the format `lambda`: `request_response` (default), or `event`: Lambda queues it, and the function calls back.
+    invocation_type: Option<String>,
     /// How long the function has to answer. Default 30000.
     #[schema(minimum = 1, maximum = 3_600_000)]
     timeout_ms: Option<u64>,
@@ -34,7 +37,7 @@ pub struct EndpointSpec {
     cancel_grace_ms: Option<u64>,
     /// `job` (default) or `attempt`.
     idempotency: Option<String>,
-    /// `wait` (default of `envelope`) or `complete`.
+    /// `wait` (default of `envelope` and `lambda`) or `complete`.
     accept_202: Option<String>,
     /// How many requests at once. Default 64.
     #[schema(minimum = 1, maximum = 10_000)]
@@ -47,9 +50,13 @@ pub struct EndpointSpec {
     retry: Option<Retry>,
     /// Headers to send: a text, `{"env": "NAME"}` or `{"file": "PATH"}`.
     headers: Option<BTreeMap<String, Value>>,
-    /// `{"type": "none"}` (default) or `{"type": "bearer", "token": {"env": "NAME"}}`.
+    /// `{"type": "none"}` (default); `{"type": "bearer", "token": {"env": "NAME"}}`; `aws_sigv4` with `region`, `service`,
+    /// `role_arn`, `external_id`; `google_id_token` with `audience`, `key`, `impersonate`, `header`; `oauth2` with
+    /// `token_url`, `client_id`, `client_secret`, `scope`, `audience`.
     #[schema(value_type = Option<BTreeMap<String, Value>>)]
     auth: Option<BTreeMap<String, Value>>,
+    /// A client certificate, and a private authority.
+    tls: Option<Tls>,
     /// What these statuses mean, instead of what the contract says: `{"404": "retry"}`.
     status_map: Option<BTreeMap<String, String>>,
     /// When to stop asking for a while.
@@ -59,6 +66,21 @@ pub struct EndpointSpec {
     /// The signing secret: `whsec_` and standard base64 of 24 to 64 bytes. Never shown again.
     #[schema(write_only)]
     secret: Option<String>,
+}
+
+/// The TLS of an endpoint; each is `{"env": "NAME"}` or `{"file": "PATH"}`, and holds PEM.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The client certificate with its chain; with `key`.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    certificate: Option<BTreeMap<String, String>>,
+    /// Its private key.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    key: Option<BTreeMap<String, String>>,
+    /// The certificates that the server's must come from. Default: what the dispatcher's machine trusts.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    ca: Option<BTreeMap<String, String>>,
 }
 
 /// A retry policy; may be partial.

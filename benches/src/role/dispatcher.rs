@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use posthaste_dispatcher::{Settings, egress::EgressPolicy};
+use posthaste_dispatcher::{GoogleHosts, Settings, egress::EgressPolicy};
 use posthaste_protocol::seal::SealKeys;
 use posthaste_service::{
     config::TelemetryConfig,
@@ -46,6 +46,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         database_url: options.database_url,
         concurrency: options.concurrency,
         egress: EgressPolicy::from_entries(["127.0.0.0/8"])?,
+        proxy: None,
+        google: GoogleHosts::default(),
         seal_keys: Some(SealKeys::parse(SECRET_KEYS)?),
         callbacks: None,
     };

@@ -17,8 +17,8 @@ use std::io::IsTerminal as _;
 use clap::Args;
 use posthaste_service::{
     config::{
-        self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, EgressAllow, GatewayConfig, LogFormat,
-        SecretsConfig, TelemetryConfig,
+        self, ApiConfig, CallbackConfig, DatabaseConfig, DispatcherConfig, EgressAllow, EgressProxy, GatewayConfig,
+        LogFormat, SecretsConfig, TelemetryConfig,
     },
     http_server::{self, HttpLimits},
     shutdown::Shutdown,
@@ -218,6 +218,8 @@ fn start(roles: &mut Roles, options: &Options, parts: Parts, url: &str) -> anyho
         listen_url: url.to_owned(),
         concurrency: options.dispatcher.concurrency()?,
         egress: egress::policy(allow),
+        proxy: EgressProxy::configured()?,
+        google: dispatcher::google(&options.dispatcher),
         seal_keys: Some(seal_keys),
         callbacks: Some(callbacks.of_dispatcher()),
     };

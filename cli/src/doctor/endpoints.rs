@@ -7,6 +7,7 @@ use posthaste_engine::{
     explain::{EndpointReport, endpoint_reports},
 };
 use posthaste_protocol::{endpoint::EndpointSpec, seal::SealKeys};
+use posthaste_service::config::EgressProxy;
 use sqlx::PgConnection;
 
 use super::checkup::Checkup;
@@ -19,6 +20,7 @@ pub async fn check(
     checkup: &mut Checkup,
     connection: &mut PgConnection,
     policy: &EgressPolicy,
+    proxy: Option<&EgressProxy>,
     keys: Option<&SealKeys>,
 ) {
     let Some(rows) = checkup.seen("endpoints", endpoint::endpoints(connection).await) else { return };
@@ -32,7 +34,8 @@ pub async fn check(
     }
     secrets(checkup, &rows, keys);
     let mut reports = checkup.seen("endpoints", endpoint_reports(connection).await).unwrap_or_default();
-    let reached: Vec<Checkup> = stream::iter(&rows).map(|row| reachable(row, policy)).buffered(AT_ONCE).collect().await;
+    let reached: Vec<Checkup> =
+        stream::iter(&rows).map(|row| reachable(row, policy, proxy)).buffered(AT_ONCE).collect().await;
     for (row, reached) in rows.iter().zip(reached) {
         reported(checkup, &format!("endpoint {}", row.name), &reports.remove(&row.name).unwrap_or_default());
         checkup.findings.extend(reached.findings);
@@ -84,7 +87,7 @@ fn secrets(checkup: &mut Checkup, rows: &[EndpointRow], keys: Option<&SealKeys>)
     }
 }
 
-async fn reachable(row: &EndpointRow, policy: &EgressPolicy) -> Checkup {
+async fn reachable(row: &EndpointRow, policy: &EgressPolicy, proxy: Option<&EgressProxy>) -> Checkup {
     let mut checkup = Checkup::default();
     let check = format!("endpoint {}", row.name);
     if row.paused_at.is_some() {
@@ -99,7 +102,7 @@ async fn reachable(row: &EndpointRow, policy: &EgressPolicy) -> Checkup {
             return checkup;
         }
     };
-    match reach::reach(policy, &spec.url).await {
+    match reach::reach(policy, proxy, &spec).await {
         Ok(took) => checkup.ok(&check, format!("reached in {:.0} ms", took.as_secs_f64() * 1e3)),
         Err(error) if error.code == "egress_forbidden" => {
             checkup.fail(&check, error.to_string(), "use a public https URL, or list it in POSTHASTE_EGRESS_ALLOW");

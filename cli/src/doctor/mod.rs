@@ -8,7 +8,7 @@ mod server;
 mod wakeups;
 
 use clap::Args;
-use posthaste_service::config::{self, CallbackConfig, SecretsConfig};
+use posthaste_service::config::{self, CallbackConfig, EgressProxy, SecretsConfig};
 use serde_json::json;
 
 use crate::{
@@ -43,6 +43,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let found = options.target.find()?;
     let keys = secret_keys::configured_or_dev(&options.secrets, found.dev.as_ref())?;
     let policy = options.egress.policy(found.dev.is_some())?;
+    let proxy = EgressProxy::configured()?;
     let mut checkup = Checkup::default();
     callbacks(&mut checkup, &options.callback, found.dev.is_some())?;
     match connection::connect(&found.url).await {
@@ -53,7 +54,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             wakeups::check(&mut checkup, &mut connection, &found).await;
             if server::schema(&mut checkup, &mut connection).await {
                 fleet::check(&mut checkup, &mut connection).await;
-                endpoints::check(&mut checkup, &mut connection, &policy, keys.as_ref()).await;
+                endpoints::check(&mut checkup, &mut connection, &policy, proxy.as_ref(), keys.as_ref()).await;
             }
         }
     }

@@ -57,5 +57,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 /// As the API does: what would never be dialled is refused.
 fn dialled(policy: &EgressPolicy, spec: &EndpointSpec) -> Result<(), Malformed> {
-    egress::check(policy, &spec.url).map_err(|reason| Malformed(vec![FieldError::new("url", "forbidden_url", reason)]))
+    for (field, url) in spec.urls() {
+        egress::check(policy, url)
+            .map_err(|reason| Malformed(vec![FieldError::new(field, "forbidden_url", reason)]))?;
+    }
+    Ok(())
 }

@@ -9,6 +9,8 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use posthaste_service::config::EgressProxy;
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -31,11 +33,21 @@ pub struct ClientOptions {
     pub pool_idle: Duration,
     /// Longest time for name, TCP and TLS together (5 s).
     pub connect_timeout: Duration,
+    /// Through what everything is dialled (nothing).
+    pub proxy: Option<EgressProxy>,
+    /// The TLS of an endpoint of its own (that of everybody).
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { pool_idle_per_host: 512, pool_idle: Duration::from_mins(1), connect_timeout: Duration::from_secs(5) }
+        Self {
+            pool_idle_per_host: 512,
+            pool_idle: Duration::from_mins(1),
+            connect_timeout: Duration::from_secs(5),
+            proxy: None,
+            tls: None,
+        }
     }
 }
 
@@ -92,12 +104,25 @@ impl Client {
             .http2_max_header_list_size(HEAD_CAP)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10));
-        Self { http: builder.build(Connector::new(Arc::new(policy), options.connect_timeout)) }
+        Self { http: builder.build(Connector::new(Arc::new(policy), options)) }
     }
 
     /// POSTs `body` and reads the answer, at most `body_cap` bytes of it, all before `deadline`.
     pub async fn post(
         &self,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+        body_cap: usize,
+    ) -> Result<Answer, SendError> {
+        self.send(Method::POST, uri, headers, body, deadline, body_cap).await
+    }
+
+    /// The same by any method.
+    pub async fn send(
+        &self,
+        method: Method,
         uri: Uri,
         mut headers: HeaderMap,
         body: Bytes,
@@ -111,7 +136,7 @@ impl Client {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let taken = Taken::default();
         let mut request = Request::new(Outgoing::new(body, taken.clone()));
-        *request.method_mut() = Method::POST;
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let class = || if taken.is_taken() { Class::Unknown } else { Class::NotSent };

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -10,16 +11,17 @@ use std::{
 };
 
 use http::{Uri, uri::Scheme};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 use url::Host;
 
 use super::{
-    policy::{EgressPolicy, EgressRefusal},
-    resolver::{GuardedResolver, ResolveError},
+    client::ClientOptions,
+    dial::Dial,
+    policy::{EgressPolicy, EgressRefusal, Trust},
+    tls,
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -38,6 +40,8 @@ pub(super) enum ConnectFailure {
     Tcp(io::Error),
     #[error("no TLS connection: {0}")]
     Tls(String),
+    #[error("no connection through the proxy: {0}")]
+    Proxy(String),
 }
 
 impl ConnectFailure {
@@ -47,6 +51,7 @@ impl ConnectFailure {
             Self::Dns => "dns",
             Self::TimedOut => "connect_timeout",
             Self::Tls(_) => "tls",
+            Self::Proxy(_) => "proxy",
             Self::Tcp(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => "refused",
                 io::ErrorKind::TimedOut => "connect_timeout",
@@ -65,18 +70,33 @@ struct Parts {
     policy: Arc<EgressPolicy>,
     plain: Dial,
     tls: HttpsConnector<Dial>,
+    /// For what is public, where there is a proxy.
+    proxied: Option<HttpsConnector<Dial>>,
     timeout: Duration,
 }
 
+/// How a target is dialled.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// Plain HTTP, to what the operator lists.
+    Plain,
+    /// HTTPS to what the operator lists, or to a local name that resolves to it.
+    Listed,
+    /// HTTPS to everything else.
+    Public,
+}
+
 impl Connector {
-    pub(super) fn new(policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
-        let dial = |plain| Dial::new(GuardedResolver::new(Arc::clone(&policy), plain));
-        let tls = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config())
-            .https_only()
-            .enable_all_versions()
-            .wrap_connector(dial(false));
-        Self(Arc::new(Parts { plain: dial(true), tls, timeout, policy }))
+    pub(super) fn new(policy: Arc<EgressPolicy>, options: &ClientOptions) -> Self {
+        let config = options.tls.as_deref().cloned().unwrap_or_else(tls::default_config);
+        let secured = |dial| {
+            let builder = HttpsConnectorBuilder::new().with_tls_config(config.clone());
+            builder.https_only().enable_all_versions().wrap_connector(dial)
+        };
+        let tls = secured(Dial::direct(&policy, false));
+        let proxied = options.proxy.as_ref().map(|proxy| secured(Dial::through(proxy)));
+        let timeout = options.connect_timeout;
+        Self(Arc::new(Parts { plain: Dial::direct(&policy, true), tls, proxied, timeout, policy }))
     }
 }
 
@@ -100,11 +120,13 @@ impl Service<Uri> for Connector {
 
 impl Parts {
     async fn connect(&self, target: Uri) -> Result<Stream, ConnectFailure> {
-        let plain = judge(&self.policy, &target).map_err(ConnectFailure::Refused)?;
-        if plain {
-            return self.plain.clone().call(target).await.map(MaybeHttpsStream::Http);
-        }
-        self.tls.clone().call(target).await.map_err(|error| match error.downcast::<ConnectFailure>() {
+        let way = judge(&self.policy, &target).map_err(ConnectFailure::Refused)?;
+        let tls = match (&way, &self.proxied) {
+            (Way::Plain, _) => return self.plain.clone().call(target).await.map(MaybeHttpsStream::Http),
+            (Way::Public, Some(proxied)) => proxied,
+            (Way::Public | Way::Listed, _) => &self.tls,
+        };
+        tls.clone().call(target).await.map_err(|error| match error.downcast::<ConnectFailure>() {
             Ok(failure) => *failure,
             // Everything that is not ours comes from the handshake.
             Err(error) => ConnectFailure::Tls(tls_reason(&*error)),
@@ -112,8 +134,8 @@ impl Parts {
     }
 }
 
-/// Judges scheme, credentials and literal (the resolver never sees literals); says whether it is plain HTTP.
-fn judge(policy: &EgressPolicy, target: &Uri) -> Result<bool, EgressRefusal> {
+/// Judges scheme, credentials and literal (the resolver never sees literals), and says how to dial.
+fn judge(policy: &EgressPolicy, target: &Uri) -> Result<Way, EgressRefusal> {
     let plain = match target.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => false,
         Some(scheme) if *scheme == Scheme::HTTP => true,
@@ -124,60 +146,23 @@ fn judge(policy: &EgressPolicy, target: &Uri) -> Result<bool, EgressRefusal> {
         return Err(EgressRefusal::UserInfo);
     }
     // The URL standard's parser knows every spelling of an address: `0x7f.1` is a literal to it.
-    match Host::parse(authority.host()).map_err(|_| EgressRefusal::NoHost)? {
-        Host::Domain(name) => drop(policy.judge_name(&name, plain)?),
-        Host::Ipv4(v4) => policy.judge_literal(v4.into(), plain)?,
-        Host::Ipv6(v6) => policy.judge_literal(v6.into(), plain)?,
-    }
-    Ok(plain)
-}
-
-/// TCP with typed errors.
-#[derive(Clone)]
-struct Dial(HttpConnector<GuardedResolver>);
-
-impl Dial {
-    fn new(resolver: GuardedResolver) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(resolver);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(15)));
-        tcp.set_keepalive_interval(Some(Duration::from_secs(15)));
-        tcp.set_keepalive_retries(Some(3));
-        Self(tcp)
-    }
-}
-
-impl Service<Uri> for Dial {
-    type Response = TokioIo<TcpStream>;
-    type Error = ConnectFailure;
-    type Future = BoxFuture<Result<Self::Response, ConnectFailure>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.0.call(target);
-        Box::pin(async move { connecting.await.map_err(|error| tcp_failure(&error)) })
-    }
-}
-
-fn tcp_failure(error: &(dyn Error + 'static)) -> ConnectFailure {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(resolve) = error.downcast_ref::<ResolveError>() {
-            return match resolve {
-                ResolveError::Refused(refusal) => ConnectFailure::Refused(*refusal),
-                ResolveError::Lookup(_) | ResolveError::Empty => ConnectFailure::Dns,
-            };
+    let address: IpAddr = match Host::parse(authority.host()).map_err(|_| EgressRefusal::NoHost)? {
+        Host::Domain(name) => {
+            return Ok(match policy.judge_name(&name, plain)? {
+                _ if plain => Way::Plain,
+                Trust::Public => Way::Public,
+                Trust::Listed | Trust::ListedAddresses => Way::Listed,
+            });
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return ConnectFailure::Tcp(io.kind().into());
-        }
-        cause = error.source();
-    }
-    ConnectFailure::Tcp(io::ErrorKind::Other.into())
+        Host::Ipv4(v4) => v4.into(),
+        Host::Ipv6(v6) => v6.into(),
+    };
+    policy.judge_literal(address, plain)?;
+    Ok(match policy.lists_address(address) {
+        _ if plain => Way::Plain,
+        true => Way::Listed,
+        false => Way::Public,
+    })
 }
 
 /// What the handshake failed on: rustls's own words, or the kind of I/O error.
@@ -189,21 +174,5 @@ fn tls_reason(error: &(dyn Error + 'static)) -> String {
     match io.get_ref() {
         Some(inner) => tls_reason(inner),
         None => io.kind().to_string(),
-    }
-}
-
-fn tls_config() -> ClientConfig {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring supports the default protocol versions")
-    };
-    match builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            // A container without certificates can still reach what is allowed by plain HTTP.
-            tracing::warn!(%error, "no root certificates found: every https endpoint will fail with `tls`");
-            builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
     }
 }

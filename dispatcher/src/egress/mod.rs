@@ -7,13 +7,16 @@ pub mod address;
 mod body;
 pub mod client;
 mod connector;
+mod dial;
 pub mod error;
 pub mod policy;
 pub mod reach;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use client::{Answer, Client, ClientOptions};
 pub use error::{Class, SendError};
 pub use policy::{EgressPolicy, EgressRefusal};
+pub use tls::{Pems, configure as tls_config};

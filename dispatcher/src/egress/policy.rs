@@ -119,8 +119,7 @@ impl EgressPolicy {
     }
 
     pub(super) fn judge_address(&self, address: IpAddr, trust: Trust) -> Result<(), EgressRefusal> {
-        let canonical = address.to_canonical();
-        if trust == Trust::Listed || self.nets.iter().any(|net| net.contains(&canonical)) {
+        if trust == Trust::Listed || self.lists_address(address) {
             return Ok(());
         }
         match address::is_forbidden(address) {
@@ -128,6 +127,11 @@ impl EgressPolicy {
             None if trust == Trust::ListedAddresses => Err(EgressRefusal::PlainHttp),
             None => Ok(()),
         }
+    }
+
+    pub(super) fn lists_address(&self, address: IpAddr) -> bool {
+        let canonical = address.to_canonical();
+        self.nets.iter().any(|net| net.contains(&canonical))
     }
 
     fn lists_name(&self, name: &str) -> bool {

@@ -1,7 +1,9 @@
 //! What a function's answer means: the answer table of the contract, as one pure function.
 
 mod failure;
+mod lambda;
 mod meaning;
+mod platform;
 mod result;
 mod send;
 mod suspend;
@@ -18,6 +20,7 @@ use posthaste_protocol::{
     suspend::Suspension,
 };
 
+pub use lambda::{LAMBDA_CAP, unwrap};
 pub use meaning::Meaning;
 pub use send::{OnUnknown, from_send_error, unknown};
 
@@ -141,7 +144,7 @@ pub fn classify(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> (Readin
     if answer.status == 202 && means_wait(answer, context) {
         return accepted(answer, context);
     }
-    let meaning = if is_platform_throttle(answer) { Meaning::Throttle } else { Meaning::of_status(answer.status) };
+    let meaning = platform::meaning(answer).unwrap_or_else(|| Meaning::of_status(answer.status));
     ended(apply(meaning, false, answer, context))
 }
 
@@ -253,17 +256,4 @@ fn callbacks_unavailable() -> (Outcome, Verdict) {
 
 fn means_wait(answer: &AnswerView<'_>, context: &AnswerContext<'_>) -> bool {
     context.accept_202_wait || answer.speaks_protocol() || Accepted::is_announced(answer.headers)
-}
-
-/// Lambda and Cloud Run say "overloaded" in other statuses than 429 and 503 too.
-fn is_platform_throttle(answer: &AnswerView<'_>) -> bool {
-    let lambda = answer.header("x-amzn-errortype").is_some_and(|kind| {
-        let kind = kind.split(':').next().unwrap_or_default();
-        ["TooManyRequestsException", "ThrottlingException", "EC2ThrottledException"].contains(&kind)
-    });
-    let cloud_run = b"no available instance";
-    // Cloud Run's page is short; a long body is the function's own.
-    let head = &answer.body[..answer.body.len().min(4096)];
-    let says_so = || !answer.is_encoded() && head.windows(cloud_run.len()).any(|window| window == cloud_run);
-    !answer.is_success() && (lambda || (answer.status == 500 && says_so()))
 }

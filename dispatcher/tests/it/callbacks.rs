@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use posthaste_dispatcher::Callbacks;
 use posthaste_engine::{
-    callback::{CallbackEnd, EndTerms, Told, finish},
+    callback::{CallbackEnd, EndTerms, LaneTerms, Told, finish},
     claim::Lease,
     floor::Scan,
     held::RunRef,
@@ -70,8 +70,9 @@ pub async fn wake(db: &TestDb, request: &Request, payload: &str) -> Signalled {
 pub async fn call_back(db: &TestDb, request: &Request, action: Action, outcome: Outcome) -> Told {
     let mut connection = db.connect(Role::Settle).await;
     let callback = CallbackEnd { run: run_of(request), outcome, action, digest: [1; 16], judged: true };
-    let terms = |scan| Some(EndTerms { retry: retry(scan), has_cel: false });
-    finish(&mut connection, &[callback], &terms, 0.0).await.expect("a callback").remove(0)
+    let of = |scan| Some(EndTerms { retry: retry(scan), has_cel: false });
+    let terms = LaneTerms { of: &of, plain: &[1] };
+    finish(&mut connection, &[callback], terms, 0.0).await.expect("a callback").remove(0)
 }
 
 /// Calls back with `complete` and this result.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use posthaste_dispatcher::{Callbacks, Settings, egress::EgressPolicy, run};
+use posthaste_dispatcher::{Callbacks, GoogleHosts, Settings, egress::EgressPolicy, run};
 use posthaste_engine::{
     EngineError,
     endpoint::{self, SealedSecret},
@@ -22,6 +22,21 @@ fn keys() -> SealKeys {
     SealKeys::parse(&format!("1:{}", "ab".repeat(32))).expect("a key ring")
 }
 
+/// A dispatcher that may send to loopback, and to nothing else that is private.
+pub fn settings(url: String, concurrency: usize, callbacks: Option<Callbacks>) -> Settings {
+    tls::install_crypto_provider();
+    Settings {
+        database_url: url.clone(),
+        listen_url: url,
+        concurrency,
+        egress: EgressPolicy::from_entries(["127.0.0.0/8", "::1"]).expect("loopback"),
+        proxy: None,
+        google: GoogleHosts::default(),
+        seal_keys: Some(keys()),
+        callbacks,
+    }
+}
+
 /// One running dispatcher.
 pub struct Running {
     pub shutdown: Shutdown,
@@ -38,15 +53,11 @@ impl Running {
 
     /// Starts a dispatcher with this many permits.
     pub fn start_with(db: &TestDb, concurrency: usize, callbacks: Option<Callbacks>) -> Self {
-        tls::install_crypto_provider();
-        let settings = Settings {
-            database_url: db.url_as("dispatcher"),
-            listen_url: db.url_as("dispatcher"),
-            concurrency,
-            egress: EgressPolicy::from_entries(["127.0.0.0/8", "::1"]).expect("loopback"),
-            seal_keys: Some(keys()),
-            callbacks,
-        };
+        Self::start_as(settings(db.url_as("dispatcher"), concurrency, callbacks))
+    }
+
+    /// Starts a dispatcher that is set so.
+    pub fn start_as(settings: Settings) -> Self {
         let (registry, health, shutdown) = (Registry::new(), Health::new(), Shutdown::new());
         let (metrics, checks, stop) = (registry.clone(), health.clone(), shutdown.clone());
         let task = tokio::spawn(async move { run(settings, &metrics, &checks, stop).await });

@@ -1,6 +1,7 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
--- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v3 wraps it for SQL. A dispatcher ends
+-- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v3 wraps one like it for SQL. A dispatcher ends
 -- runs that its leases hold: its text is this one without what stands between <waits> and </waits>, and costs it nothing.
+-- What stands between <ended> and </ended> is complete.sql's too.
 -- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
 -- leases whose last runs these are; $26, $27 one per run, or empty: the callback's action and digest; see
 -- engine/src/finalize.rs. `unnest` in the select list streams; in `from` each array would be stored first.
@@ -119,26 +120,32 @@ buried as (
   join posthaste.lane l on l.lane_id = j.lane_id
   on conflict on constraint dead_letter_pkey do nothing
 ),
+-- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
+drained as (
+  delete from posthaste.lease
+  where lease.ctid = any (array(select l.ctid from posthaste.lease l where l.lease_id = any ($25::bigint[]) for update skip locked))
+),
+-- <ended>
 granted as (
   delete from posthaste.cancel_request c
   using ended e
   where c.job_id = e.job_id and e.outcome in ('completed', 'cancelled', 'dead')
     and c.job_id = any (array(select k.job_id from cancels k))
-),
+)
 -- <waits>
 -- Skip locked: nobody waits for a row of `waiting` while it holds an end. A time-out that holds it deletes it; one that a
 -- heartbeat holds stays behind, hidden by the end of its run, until its deadline.
-woken as (
+, woken as (
   delete from posthaste.waiting
   where waiting.ctid = any (array(
     select w.ctid
     from ended e
     join posthaste.waiting w on w.job_id = e.job_id and w.run_lease = e.run_lease
     for update of w skip locked))
-),
+)
 -- What a suspended run waited for. A wake takes these rows itself, with what came for them; whoever holds one holds the row
 -- of `waiting` too, and both stay behind together.
-unawaited as (
+, unawaited as (
   delete from posthaste.wait
   where wait.ctid = any (array(
     select w.ctid
@@ -146,13 +153,8 @@ unawaited as (
     join posthaste.wait w on w.job_id = e.job_id and w.run_lease = e.run_lease
     where e.outcome <> 'suspended'
     for update of w skip locked))
-),
--- </waits>
--- Skip locked: a lease that a rescue holds is the rescue's to remove, and nobody waits here against the lock order.
-drained as (
-  delete from posthaste.lease
-  where lease.ctid = any (array(select l.ctid from posthaste.lease l where l.lease_id = any ($25::bigint[]) for update skip locked))
 )
+-- </waits>
 select
   e.job_id,
   e.run_lease,
@@ -172,3 +174,4 @@ select
   , e.outcome::text as outcome
   -- </waits>
 from ended e
+-- </ended>

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthaste_engine::{
-    callback::{CallbackEnd, EndTerms, Told, Winner, finish},
+    callback::{CallbackEnd, EndTerms, LaneTerms, Told, Winner, finish},
     claim::{ClaimedRun, Lease},
     finalize::Settled,
     floor::Scan,
@@ -19,7 +19,7 @@ use posthaste_tests::{
     FakeDispatcher, RETRY, TestDb, failed,
     sql::{assert_each_job_is_in_one_place, attempts, cancel, count, enqueue, run, state, text},
 };
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 /// The last attempt of the one job, but for its times.
@@ -54,8 +54,11 @@ pub fn terms(scan: Scan) -> Option<EndTerms> {
     Some(EndTerms { retry: policy(scan), has_cel: false })
 }
 
+/// Every lane of a test's database has them.
+pub static TERMS: LaneTerms<'static> = LaneTerms { of: &terms, plain: &[1, 2, 3, 4, 5, 6, 7, 8] };
+
 async fn one(connection: &mut PgConnection, callback: CallbackEnd) -> Told {
-    let mut told = finish(connection, &[callback], &terms, 0.0).await.unwrap();
+    let mut told = finish(connection, &[callback], TERMS, 0.0).await.unwrap();
     assert_eq!(told.len(), 1);
     told.remove(0)
 }
@@ -129,7 +132,7 @@ async fn whoever_comes_second_is_told_who_won() {
         callback(&claimed, Action::Fail, 2),
     ];
 
-    let told = finish(&mut connection, &batch, &terms, 0.0).await.unwrap();
+    let told = finish(&mut connection, &batch, TERMS, 0.0).await.unwrap();
 
     let winner = Winner {
         outcome: "completed".to_owned(),
@@ -152,15 +155,60 @@ async fn a_completion_that_expressions_are_to_judge_is_left_alone_until_they_wer
         enqueue(&mut connection, &format!("'k', callback => '{callback_of_job}'")).await;
         let claimed = dispatcher.claim_one().await;
         let mut batch: Vec<_> = (1..=6).map(|digest| callback(&claimed, Action::Complete, digest)).collect();
-        let judge = |scan| terms(scan).map(|terms| EndTerms { has_cel: of_endpoint, ..terms });
+        let of = |scan| terms(scan).map(|terms| EndTerms { has_cel: of_endpoint, ..terms });
+        let judge = LaneTerms { of: &of, plain: if of_endpoint { &[] } else { TERMS.plain } };
 
-        let told = finish(&mut connection, &batch, &judge, 0.0).await.unwrap();
+        let told = finish(&mut connection, &batch, judge, 0.0).await.unwrap();
         assert_eq!(told, vec![Told::Unjudged; 6]);
         batch[4].judged = true;
-        let told = finish(&mut connection, &batch, &judge, 0.0).await.unwrap();
+        let told = finish(&mut connection, &batch, judge, 0.0).await.unwrap();
         assert_eq!(told[4], Told::Applied { state: State::Completed });
         assert_eq!(told[..4], vec![Told::Unjudged; 4]);
     }
+}
+
+#[tokio::test]
+async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_up_first() {
+    let looked_up = LaneTerms { plain: &[], ..TERMS };
+    for (parks, asks) in [(false, false), (true, false), (true, true)] {
+        let mut ledgers = Vec::new();
+        for terms in [TERMS, looked_up] {
+            let (_db, mut connection, mut dispatcher) = setup().await;
+            let id = enqueue(&mut connection, "'k'").await;
+            let first = dispatcher.claim_one().await;
+            dispatcher.finish(&first, failed("http_500")).await;
+            let due = sqlx::query_scalar("select now() + interval '1 day'").fetch_one(&mut connection).await.unwrap();
+            promote(&mut connection, 1, Some(due)).await.unwrap();
+            let claimed = dispatcher.claim_one().await;
+            if parks {
+                dispatcher.park(&claimed).await;
+            }
+            if asks {
+                cancel(&mut connection, id, false).await;
+            }
+            let mut completion = callback(&claimed, Action::Complete, 7);
+            completion.outcome = Outcome::Completed { result: Some(r#"{"pages": 3}"#.to_owned()) };
+            let told = finish(&mut connection, &[completion], terms, 0.0).await.unwrap();
+            assert_eq!(told, [Told::Applied { state: State::Completed }]);
+            ledgers.push(ledger(&mut connection).await);
+        }
+        assert_eq!(ledgers[0], ledgers[1]);
+        assert!(ledgers[0].iter().any(|row| row.contains("pages") && row.contains(r#""attempt": 2"#)), "{ledgers:?}");
+    }
+}
+
+/// Every row that an end may touch, without what differs from one moment and one database to the next.
+async fn ledger(connection: &mut PgConnection) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in ["attempt", "waiting", "wait", "cancel_request", "lease", "ready", "scheduled", "dead_letter"] {
+        let text = format!(
+            "select (to_jsonb(t) - '{{nonce,started_at,finished_at,expires_at,claimed_at,run_at,requested_at}}'::text[])::text
+             from posthaste.{table} t order by 1"
+        );
+        let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(&mut *connection).await.unwrap();
+        rows.extend(found.into_iter().map(|row| format!("{table}: {row}")));
+    }
+    rows
 }
 
 #[tokio::test]
@@ -169,10 +217,10 @@ async fn whoever_does_not_know_the_lane_of_a_run_ends_it_not() {
     enqueue(&mut connection, "'k'").await;
     let claimed = dispatcher.claim_one().await;
     let batch = [callback(&claimed, Action::Complete, 1), callback(&claimed, Action::Fail, 2)];
-    let told = finish(&mut connection, &batch, &|_| None, 0.0).await.unwrap();
+    let told = finish(&mut connection, &batch, LaneTerms { of: &|_| None, plain: &[] }, 0.0).await.unwrap();
     assert_eq!(told, [Told::LaneUnknown, Told::LaneUnknown]);
     assert_eq!(
-        finish(&mut connection, &batch, &terms, 0.0).await.unwrap()[0],
+        finish(&mut connection, &batch, TERMS, 0.0).await.unwrap()[0],
         Told::Applied { state: State::Completed }
     );
 }
@@ -202,7 +250,7 @@ async fn a_stale_token_in_the_same_batch_keeps_no_good_one_back() {
     let mut stale = callback(&claimed, Action::Complete, 1);
     stale.run.lease = Lease { nonce: Uuid::nil(), ..claimed.lease };
 
-    let told = finish(&mut connection, &[stale, callback(&claimed, Action::Complete, 2)], &terms, 0.0).await.unwrap();
+    let told = finish(&mut connection, &[stale, callback(&claimed, Action::Complete, 2)], TERMS, 0.0).await.unwrap();
 
     assert_eq!(told[1], Told::Applied { state: State::Completed });
     assert!(!matches!(told[0], Told::Applied { .. }), "{told:?}");

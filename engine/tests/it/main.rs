@@ -8,6 +8,7 @@ mod checkpoint;
 mod claim;
 mod delivery;
 mod enqueue;
+mod event_size;
 mod explain;
 mod extend;
 mod finalize;

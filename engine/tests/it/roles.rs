@@ -152,9 +152,12 @@ async fn a_gateway_cannot_take_a_run_that_nobody_holds() {
             "select * from posthaste.keep_v1('early', {nobody}, '{{hook}}', '{{null}}', '{{\\x01}}', '{{1}}', '{{null}}', '{{null}}', 32, false)"
         ),
         format!("select * from posthaste.checkpoint_v1({nobody}, '{{null}}', '{{\"{{}}\"}}', 1000)"),
+        format!(
+            "select * from posthaste.complete_held_v1({nobody}, '{{complete}}', '{{\\x01}}', '{{1}}', '{{true}}', '{{1}}')"
+        ),
     ];
     assert_allowed(&db, "gateway", &idle.each_ref().map(String::as_str)).await;
-    for table in ["waiting", "inbox", "continuation"] {
+    for table in ["waiting", "inbox", "continuation", "attempt"] {
         assert_eq!(count(&mut owner, table).await, 0, "{table}");
     }
 }
@@ -181,6 +184,15 @@ async fn a_gateway_with_the_lease_of_one_run_cannot_take_another() {
     };
     let others = [end(other, 1), end(claimed.job_id, 2)];
     assert_denied(&db, "gateway", &others.each_ref().map(String::as_str)).await;
+    let complete = |job: i64, run_lease: i64| {
+        format!(
+            "select * from posthaste.complete_held_v1('{{{job}}}', '{{{run_lease}}}', {run}, '{{complete}}', '{{\\x01}}', '{{1}}',
+               '{{true}}', '{{1}}')"
+        )
+    };
+    let others = [complete(other, 1), complete(claimed.job_id, 2)];
+    assert_allowed(&db, "gateway", &others.each_ref().map(String::as_str)).await;
+    assert_eq!(count(&mut owner, "attempt").await, 0);
     assert_allowed(&db, "gateway", &[&park(claimed.job_id, 1)]).await;
     assert_eq!(count(&mut owner, "parked").await, 1);
     dispatcher.park(&claimed).await;

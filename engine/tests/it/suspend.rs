@@ -20,7 +20,7 @@ use posthaste_tests::{
 };
 use sqlx::PgConnection;
 
-use crate::callback::{policy, terms};
+use crate::callback::{TERMS, policy};
 
 pub const ONE: &str = r#"{"wait": {"name": "paid", "for": "callback"}}"#;
 pub const TWO_OF_THREE: &str = r#"{"waits": [{"name": "a", "for": "callback"}, {"name": "b", "for": "callback"},
@@ -304,7 +304,7 @@ async fn a_suspended_run_can_be_completed_failed_or_cancelled_as_any_that_waits(
         let (_db, mut connection, _dispatcher, claimed) = setup().await;
         suspend_one(&mut connection, &claimed, TWO_OF_THREE).await;
         let told =
-            finish(&mut connection, &[crate::callback::callback(&claimed, action, 1)], &terms, 0.0).await.unwrap();
+            finish(&mut connection, &[crate::callback::callback(&claimed, action, 1)], TERMS, 0.0).await.unwrap();
         assert!(matches!(told[..], [Told::Applied { .. }]), "{told:?}");
         assert_no_waits(&mut connection).await;
         let late = send(&mut connection, signal(&claimed, None, "1", 1)).await;

@@ -20,7 +20,7 @@ use posthaste_tests::{
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use crate::{
-    callback::{callback, policy, terms},
+    callback::{TERMS, callback, policy},
     suspend::{ONE, TWO_OF_THREE, after, reference, send, setup, signal, suspend_one},
 };
 
@@ -65,7 +65,7 @@ async fn close(tx: Transaction<'_, Postgres>, commits: bool) {
 }
 
 async fn complete(connection: &mut PgConnection, claimed: &ClaimedRun) -> Told {
-    finish(connection, &[callback(claimed, Action::Complete, 9)], &terms, 0.0).await.unwrap().remove(0)
+    finish(connection, &[callback(claimed, Action::Complete, 9)], TERMS, 0.0).await.unwrap().remove(0)
 }
 
 const WOKEN: Signalled = Signalled::Applied { state: State::Available };

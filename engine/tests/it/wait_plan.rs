@@ -181,6 +181,15 @@ async fn with_a_million_parked_runs_every_statement_reads_only_its_own() {
     assert_eq!(ended[0]["Actual Rows"].as_f64(), Some(100.0));
     let ended = finalize.replace("execute finalize", "select * from posthaste.end_held_v1");
     assert_small("end held", &ran(&mut connection, &ended).await, 6000);
+    let complete = format!(
+        "select * from posthaste.complete_held_v1({runs}, {nonces}, {}, {}, {ones}, {}, '{{1}}')",
+        hundred("complete"),
+        hundred("\\\\x01"),
+        hundred("false"),
+    );
+    let completed = ran(&mut connection, &complete).await;
+    assert_small("complete held", &completed, 6000);
+    assert_eq!(completed[0]["Actual Rows"].as_f64(), Some(100.0));
     assert_statements_of_suspended_runs_are_small(&mut connection).await;
 }
 

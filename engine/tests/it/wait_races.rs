@@ -20,7 +20,7 @@ use posthaste_tests::{
 };
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use crate::callback::{callback, policy, terms};
+use crate::callback::{TERMS, callback, policy};
 
 /// A waiting run, one who looks, and two who act.
 struct Stage {
@@ -66,7 +66,7 @@ async fn close(tx: Transaction<'_, Postgres>, commits: bool) {
 }
 
 async fn complete(connection: &mut PgConnection, claimed: &ClaimedRun) -> Told {
-    finish(connection, &[callback(claimed, Action::Complete, 1)], &terms, 0.0).await.unwrap().remove(0)
+    finish(connection, &[callback(claimed, Action::Complete, 1)], TERMS, 0.0).await.unwrap().remove(0)
 }
 
 const APPLIED: Told = Told::Applied { state: State::Completed };
@@ -81,7 +81,7 @@ async fn of_two_callbacks_the_second_waits_and_is_told_what_the_first_did() {
         let pid = backend(&mut stage.second).await;
         let (mut second, claimed) = (stage.second, stage.claimed.clone());
         let fail = callback(&claimed, Action::Fail, 2);
-        let work = async move { finish(&mut second, &[fail], &terms, 0.0).await.unwrap().remove(0) };
+        let work = async move { finish(&mut second, &[fail], TERMS, 0.0).await.unwrap().remove(0) };
         let failing = start_blocked(&mut stage.observer, pid, work).await;
         close(tx, commits).await;
 
@@ -385,7 +385,7 @@ async fn ends_and_the_sweep_of_cancels_that_meet_on_many_jobs_never_wait_for_eac
     let (mut first, mut second) = (stage.first, stage.second);
     let pid = backend(&mut first).await;
     let ending =
-        start_blocked(&mut stage.observer, pid, async move { finish(&mut first, &ends, &terms, 0.0).await }).await;
+        start_blocked(&mut stage.observer, pid, async move { finish(&mut first, &ends, TERMS, 0.0).await }).await;
     let pid = backend(&mut second).await;
     let sweeping = start_blocked(&mut stage.observer, pid, async move { grant_cancels(&mut second).await }).await;
 
@@ -416,7 +416,7 @@ async fn two_sweeps_of_cancels_at_once_cancel_each_job_once() {
 /// One caller's word on one wait. As the product does, a statement that met a lock for too long is issued again.
 async fn call(connection: &mut PgConnection, call: CallbackEnd) -> Told {
     loop {
-        match finish(connection, std::slice::from_ref(&call), &terms, 0.0).await {
+        match finish(connection, std::slice::from_ref(&call), TERMS, 0.0).await {
             Err(error) if error.is_divisible() => {}
             told => return told.unwrap().remove(0),
         }

@@ -8,7 +8,7 @@ use crate::field::Field;
 use crate::object::{Faults, Shape};
 
 /// Variables of our own configuration: an endpoint's owner must not be able to have them sent to a server.
-const FORBIDDEN_ENV: &[&str] = &["POSTHASTE_", "PG", "OTEL_"];
+const FORBIDDEN_ENV: &[&str] = &["POSTHASTE_", "PG", "OTEL_", "AWS_"];
 /// File systems that show processes, devices and the environment.
 const FORBIDDEN_FILES: &[&str] = &["/proc", "/sys", "/dev"];
 
@@ -18,7 +18,7 @@ pub const WEBHOOK_ENV: &str = "WEBHOOK_SECRET_";
 pub const WEBHOOK_FOLDER: &str = "webhook-secrets";
 
 /// Where a value is read from, by the dispatcher, when it is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Reference {
     /// An environment variable, none of our own.
@@ -44,6 +44,17 @@ impl Reference {
             }
         }
     }
+}
+
+/// Reads a reference where a literal would be a secret in the clear.
+pub(crate) fn read_secret(field: &Field, faults: &mut Faults) -> Option<Reference> {
+    if field.begins(b'"') {
+        let message =
+            r#"must be a reference, {"env": "NAME"} or {"file": "PATH"}: a literal would be stored and shown"#;
+        field.fault("literal_secret", message, faults);
+        return None;
+    }
+    read(field, faults)
 }
 
 /// Reads `{"env": "NAME"}` or `{"file": "PATH"}`.
@@ -76,7 +87,7 @@ fn check_env(name: &str, field: &Field, faults: &mut Faults) -> bool {
     }
     let forbidden = |prefix: &&str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
     if FORBIDDEN_ENV.iter().any(forbidden) {
-        field.fault("forbidden_reference", "variables of POSTHASTE_, PG and OTEL_ cannot be sent", faults);
+        field.fault("forbidden_reference", "variables of POSTHASTE_, PG, OTEL_ and AWS_ cannot be sent", faults);
         return false;
     }
     true

@@ -19,6 +19,16 @@ pub(super) fn read(field: &Field, faults: &mut Faults) -> Option<Url> {
     }
 }
 
+/// What a URL of `Invoke` looks like, for people.
+pub(super) const INVOKE: &str = "must be that of Invoke for the format lambda: \
+    https://lambda.<region>.amazonaws.com/2015-03-31/functions/<name>/invocations";
+
+/// Whether this is the path of Lambda's `Invoke`, whoever serves it.
+pub(super) fn is_invoke(url: &Url) -> bool {
+    let name = url.path().strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 fn check(text: &str) -> Result<Url, &'static str> {
     if text.len() > MAX_BYTES {
         return Err("must be at most 2048 bytes");
@@ -59,6 +69,20 @@ mod tests {
     fn a_plain_http_or_https_url_is_taken() {
         for good in ["https://a.example/x?y=z", "http://127.0.0.1:9000", "HTTPS://a.example", "http://[::1]:1/"] {
             assert!(check(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn invoke_is_known_by_its_path() {
+        let is = |path: &str| is_invoke(&Url::parse(&format!("https://lambda.eu-west-1.amazonaws.com{path}")).unwrap());
+        assert!(
+            is("/2015-03-31/functions/pdf/invocations") && is("/2015-03-31/functions/pdf/invocations?Qualifier=live")
+        );
+        assert!(is("/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:pdf/invocations"));
+        for other in
+            ["/", "/2015-03-31/functions//invocations", "/2015-03-31/functions/a/b/invocations", "/pdf/invocations"]
+        {
+            assert!(!is(other), "{other}");
         }
     }
 

@@ -6,6 +6,11 @@ fn endpoint(rest: &str) -> EndpointSpec {
     EndpointSpec::parse(&format!(r#"{{"url":"https://a.example/x"{rest}}}"#)).unwrap()
 }
 
+fn lambda(rest: &str) -> EndpointSpec {
+    let url = "https://lambda.eu-west-1.amazonaws.com/2015-03-31/functions/pdf/invocations";
+    EndpointSpec::parse(&format!(r#"{{"url":"{url}","format":"lambda"{rest}}}"#)).unwrap()
+}
+
 fn faults(rest: &str) -> Vec<(String, String)> {
     let json = format!(r#"{{"url":"https://a.example/x",{rest}}}"#);
     let errors = EndpointSpec::parse(&json).expect_err(&json);
@@ -16,7 +21,7 @@ fn faults(rest: &str) -> Vec<(String, String)> {
 fn a_url_alone_has_every_default() {
     assert_eq!(
         serde_json::to_string(&endpoint("")).unwrap(),
-        r#"{"url":"https://a.example/x","kinds":[],"format":"envelope","timeout_ms":30000,"callback_timeout_ms":3600000,"max_run_ms":604800000,"cancel_grace_ms":10000,"idempotency":"job","accept_202":"wait","concurrency":64,"rate":null,"sdk":false,"on_unknown":null,"retry":{"policy":"exponential","base_ms":1000,"max_ms":86400000,"jitter":0.25},"headers":{},"auth":{"type":"none"},"status_map":{},"breaker":{"window_s":30,"min":10,"ratio":0.5,"probe_after_ms":5000},"cel":null}"#
+        r#"{"url":"https://a.example/x","kinds":[],"format":"envelope","invocation_type":"request_response","timeout_ms":30000,"callback_timeout_ms":3600000,"max_run_ms":604800000,"cancel_grace_ms":10000,"idempotency":"job","accept_202":"wait","concurrency":64,"rate":null,"sdk":false,"on_unknown":null,"retry":{"policy":"exponential","base_ms":1000,"max_ms":86400000,"jitter":0.25},"headers":{},"auth":{"type":"none"},"tls":null,"status_map":{},"breaker":{"window_s":30,"min":10,"ratio":0.5,"probe_after_ms":5000},"cel":null}"#
     );
 }
 
@@ -44,6 +49,7 @@ fn what_is_written_is_read_back_but_for_the_secret() {
 #[test]
 fn a_202_means_what_the_format_suggests() {
     assert_eq!(endpoint("").accept_202, Accept202::Wait);
+    assert_eq!(lambda("").accept_202, Accept202::Wait);
     assert_eq!(endpoint(r#","format":"raw""#).accept_202, Accept202::Complete);
     assert_eq!(endpoint(r#","format":"cloudevents""#).accept_202, Accept202::Complete);
     assert_eq!(endpoint(r#","accept_202":"complete""#).accept_202, Accept202::Complete);
@@ -65,7 +71,9 @@ const WRONG: &[(&str, &str, &str)] = &[
     (r#""kinds":["a b"]"#, "kinds[0]", "invalid_name"),
     (r#""kinds":["a","a"]"#, "kinds[1]", "duplicate"),
     (r#""format":"xml""#, "format", "unknown_word"),
-    (r#""format":"lambda""#, "format", "not_supported_yet"),
+    (r#""format":"lambda""#, "url", "invalid_url"),
+    (r#""invocation_type":"Event""#, "invocation_type", "unknown_word"),
+    (r#""invocation_type":"event""#, "invocation_type", "conflict"),
     (r#""timeout_ms":0"#, "timeout_ms", "out_of_range"),
     (r#""timeout_ms":3600001"#, "timeout_ms", "out_of_range"),
     (r#""timeout_ms":-1"#, "timeout_ms", "out_of_range"),
@@ -101,6 +109,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (r#""headers":{"x":{"env":"PGPASSWORD"}}"#, "headers.x.env", "forbidden_reference"),
     (r#""headers":{"x":{"env":"posthaste_api_key"}}"#, "headers.x.env", "forbidden_reference"),
     (r#""headers":{"x":{"env":"OTEL_X"}}"#, "headers.x.env", "forbidden_reference"),
+    (r#""headers":{"x":{"env":"AWS_SECRET_ACCESS_KEY"}}"#, "headers.x.env", "forbidden_reference"),
     (r#""headers":{"x":{"env":"1A"}}"#, "headers.x.env", "invalid_reference"),
     (r#""headers":{"x":{}}"#, "headers.x", "invalid_reference"),
     (r#""headers":{"x":{"env":"A","file":"/a"}}"#, "headers.x", "invalid_reference"),
@@ -109,11 +118,51 @@ const WRONG: &[(&str, &str, &str)] = &[
     (r#""headers":{"x":{"file":"/proc/self/environ"}}"#, "headers.x.file", "forbidden_reference"),
     (r#""auth":"bearer""#, "auth", "wrong_type"),
     (r#""auth":{"type":"basic"}"#, "auth.type", "unknown_word"),
-    (r#""auth":{"type":"aws_sigv4"}"#, "auth.type", "not_supported_yet"),
+    (r#""auth":{"type":"bearer","token":{"env":"A"},"nope":1}"#, "auth.nope", "unknown_field"),
+    (r#""auth":{"type":"aws_sigv4"}"#, "auth.region", "required"),
+    (r#""auth":{"type":"aws_sigv4","region":"Ireland"}"#, "auth.region", "wrong_format"),
+    (r#""auth":{"type":"aws_sigv4","region":"eu-west-1","service":"s3"}"#, "auth.service", "unknown_word"),
+    (r#""auth":{"type":"aws_sigv4","region":"eu-west-1","role_arn":"invoke"}"#, "auth.role_arn", "wrong_format"),
+    (r#""auth":{"type":"aws_sigv4","region":"eu-west-1","external_id":"x7"}"#, "auth.external_id", "conflict"),
+    (
+        r#""auth":{"type":"aws_sigv4","region":"eu-west-1","role_arn":"arn:aws:iam::123456789012:role/a","external_id":"a b"}"#,
+        "auth.external_id",
+        "wrong_format",
+    ),
+    (r#""auth":{"type":"aws_sigv4","region":"eu-west-1","audience":"x"}"#, "auth.audience", "conflict"),
+    (r#""auth":{"type":"google_id_token","audience":""}"#, "auth.audience", "wrong_format"),
+    (r#""auth":{"type":"google_id_token","key":"{}"}"#, "auth.key", "literal_secret"),
+    (r#""auth":{"type":"google_id_token","impersonate":"a/b@c"}"#, "auth.impersonate", "wrong_format"),
+    (r#""auth":{"type":"google_id_token","header":"cookie"}"#, "auth.header", "unknown_word"),
+    (
+        r#""auth":{"type":"google_id_token","header":"authorization"},"headers":{"authorization":{"env":"B"}}"#,
+        "headers.authorization",
+        "conflict",
+    ),
+    (r#""auth":{"type":"oauth2","client_id":"a","client_secret":{"env":"A"}}"#, "auth.token_url", "required"),
+    (
+        r#""auth":{"type":"oauth2","token_url":"ftp://a","client_id":"a","client_secret":{"env":"A"}}"#,
+        "auth.token_url",
+        "invalid_url",
+    ),
+    (
+        r#""auth":{"type":"oauth2","token_url":"https://a.example","client_secret":{"env":"A"}}"#,
+        "auth.client_id",
+        "required",
+    ),
+    (
+        r#""auth":{"type":"oauth2","token_url":"https://a.example","client_id":"a","client_secret":"s3cret"}"#,
+        "auth.client_secret",
+        "literal_secret",
+    ),
+    (r#""tls":{}"#, "tls.certificate", "required"),
+    (r#""tls":{"certificate":{"file":"/c"}}"#, "tls.key", "required"),
+    (r#""tls":{"key":{"file":"/k"}}"#, "tls.certificate", "required"),
+    (r#""tls":{"ca":"-----BEGIN"}"#, "tls.ca", "literal_secret"),
     (r#""auth":{"type":"bearer"}"#, "auth.token", "required"),
     (r#""auth":{"type":"bearer","token":"x"}"#, "auth.token", "literal_secret"),
-    (r#""auth":{"token":{"env":"A"}}"#, "auth.type", "conflict"),
-    (r#""auth":{"type":"none","token":{"env":"A"}}"#, "auth.type", "conflict"),
+    (r#""auth":{"token":{"env":"A"}}"#, "auth.token", "conflict"),
+    (r#""auth":{"type":"none","token":{"env":"A"}}"#, "auth.token", "conflict"),
     (
         r#""auth":{"type":"bearer","token":{"env":"A"}},"headers":{"Authorization":{"env":"B"}}"#,
         "headers.authorization",
@@ -140,6 +189,43 @@ fn each_wrong_field_is_named_with_its_code() {
     for &(rest, field, code) in WRONG {
         assert_eq!(faults(rest), [(field.to_owned(), code.to_owned())], "{rest}");
     }
+}
+
+/// Endpoints of platforms, whose every field is written back.
+const PLATFORMS: &[&str] = &[
+    r#""auth":{"type":"aws_sigv4","region":"eu-west-1","service":"execute-api","role_arn":"arn:aws:iam::123456789012:role/a","external_id":"x-7"}"#,
+    r#""auth":{"type":"google_id_token","audience":"https://a.run.app","key":{"file":"/k.json"},"impersonate":"a@b","header":"x-serverless-authorization"}"#,
+    r#""auth":{"type":"oauth2","token_url":"https://t.example/token","client_id":"a","client_secret":{"env":"A"},"scope":"a b","audience":"c"}"#,
+    r#""tls":{"certificate":{"file":"/c"},"key":{"file":"/k"},"ca":{"file":"/a"}}"#,
+];
+
+#[test]
+fn what_is_written_of_a_platform_is_read_back() {
+    for rest in PLATFORMS {
+        let json = serde_json::to_string(&endpoint(&format!(",{rest}"))).unwrap();
+        assert!(json.contains(rest), "{json}");
+        assert_eq!(serde_json::to_string(&EndpointSpec::parse(&json).unwrap()).unwrap(), json);
+    }
+    let invoke = lambda(r#","invocation_type":"event","auth":{"type":"aws_sigv4"}"#);
+    assert_eq!(invoke.auth.region(&invoke.url), Some("eu-west-1"));
+    let json = serde_json::to_string(&invoke).unwrap();
+    assert_eq!(serde_json::to_string(&EndpointSpec::parse(&json).unwrap()).unwrap(), json);
+}
+
+#[test]
+fn a_google_token_makes_way_for_the_endpoints_own_authorization() {
+    let google = |rest: &str| endpoint(&format!(r#","auth":{{"type":"google_id_token"}}{rest}"#));
+    let header = |spec: &EndpointSpec| spec.auth.header(spec.headers.contains_key("authorization"));
+    assert_eq!(header(&google("")), Some("authorization"));
+    assert_eq!(header(&google(r#","headers":{"Authorization":{"env":"A"}}"#)), Some("x-serverless-authorization"));
+    assert!(lambda(r#","auth":{"type":"aws_sigv4"},"headers":{"authorization":{"env":"A"}}"#).headers.len() == 1);
+}
+
+#[test]
+fn tls_is_for_https() {
+    let json = r#"{"url":"http://127.0.0.1/","tls":{"ca":{"file":"/a"}}}"#;
+    let faults = EndpointSpec::parse(json).unwrap_err();
+    assert_eq!((faults[0].field.as_str(), faults[0].code.as_str()), ("tls", "conflict"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
 
-use super::{ConfigError, EgressAllow, Group, Problem, problems_of};
+use super::{ConfigError, EgressAllow, EgressProxy, Group, Problem, environment, problems_of};
 
 const CONCURRENCY: &str = "POSTHASTE_CONCURRENCY";
 const EGRESS_ALLOW: &str = "POSTHASTE_EGRESS_ALLOW";
@@ -25,6 +25,10 @@ pub struct DispatcherConfig {
     /// Addresses, ranges or names to let through although private, plain HTTP included (comma list)
     #[arg(long, env = EGRESS_ALLOW, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub egress_allow: String,
+
+    /// Google's own variable for its metadata server: host, and port if any.
+    #[arg(skip = environment::variable("GCE_METADATA_HOST"))]
+    pub gce_metadata_host: Option<String>,
 
     /// Milliseconds that work in flight may take after SIGTERM, 0 to 3600000
     #[arg(long, env = SHUTDOWN_GRACE_MS, value_name = "MS", default_value_t = 30_000)]
@@ -63,6 +67,7 @@ impl Group for DispatcherConfig {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = problems_of(self.concurrency());
         problems.extend(problems_of(self.egress_allow()));
+        problems.extend(problems_of(EgressProxy::configured()));
         problems.extend(problems_of(self.shutdown_grace()));
         problems
     }

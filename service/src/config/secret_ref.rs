@@ -14,6 +14,8 @@ use super::environment;
 
 /// The longest header value that a file may hold.
 const MAX_FILE_BYTES: u64 = 8 * 1024;
+/// As much as a bundle of certificates has.
+const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
 
 /// Where a secret is, on the machine of the dispatcher or gateway that uses it. It names the secret and holds none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,30 +54,50 @@ impl SecretRef {
     /// Errors for variables that are unset or named `POSTHASTE_*`, and for files that are missing, irregular, under
     /// `/proc`, `/sys` or `/dev`, longer than 8 KiB or not UTF-8.
     pub fn resolve(&self) -> Result<SecretString, SecretRefError> {
+        self.resolve_within(MAX_FILE_BYTES)
+    }
+
+    /// The same for what is not sent as a header, such as certificates: a file may have 512 KiB.
+    pub fn resolve_document(&self) -> Result<SecretString, SecretRefError> {
+        self.resolve_within(MAX_DOCUMENT_BYTES)
+    }
+
+    fn resolve_within(&self, max: u64) -> Result<SecretString, SecretRefError> {
         match self {
             Self::Env(name)
-                if ["POSTHASTE_", "PG", "OTEL_"].iter().any(|own| name.to_ascii_uppercase().starts_with(own)) =>
+                if ["POSTHASTE_", "PG", "OTEL_", "AWS_"]
+                    .iter()
+                    .any(|own| name.to_ascii_uppercase().starts_with(own)) =>
             {
                 Err(SecretRefError::Forbidden(format!("environment variable {name}")))
             }
             Self::Env(name) => environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone())),
-            Self::File(path) => read(path),
+            Self::File(path) => read(path, max),
         }
     }
 }
 
+/// The variables that name files of credentials which the process itself uses.
+const OUR_FILES: &[&str] = &[
+    "POSTHASTE_SECRET_KEYS",
+    "POSTHASTE_TOKEN_KEYS",
+    "PGPASSFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
 /// Whether this is a file that holds Posthaste's own secrets: whoever writes endpoints must not be able to send them away.
 fn is_our_own(real: &Path) -> bool {
-    let named = ["POSTHASTE_SECRET_KEYS", "POSTHASTE_TOKEN_KEYS", "PGPASSFILE"]
-        .into_iter()
-        .filter_map(environment::variable_os);
+    let named = OUR_FILES.iter().copied().filter_map(environment::variable_os);
     let ours = named.filter_map(|value| fs::canonicalize(value).ok()).any(|file| file == real);
     let well_known =
         real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys" || name == "token.keys");
     ours || well_known
 }
 
-fn read(path: &Path) -> Result<SecretString, SecretRefError> {
+fn read(path: &Path, max: u64) -> Result<SecretString, SecretRefError> {
     let unusable = |reason: String| SecretRefError::File { path: path.to_owned(), reason };
     let real = fs::canonicalize(path).map_err(|error| unusable(error.to_string()))?;
     // /proc/self/environ would hand out every secret of this process.
@@ -91,10 +113,10 @@ fn read(path: &Path) -> Result<SecretString, SecretRefError> {
     }
     let mut text = String::new();
     File::open(&real)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        .and_then(|file| file.take(max + 1).read_to_string(&mut text))
         .map_err(|error| unusable(error.to_string()))?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(unusable("it has more than 8 KiB".to_owned()));
+    if text.len() as u64 > max {
+        return Err(unusable(format!("it has more than {} KiB", max / 1024)));
     }
     let value = text.strip_suffix('\n').unwrap_or(&text);
     Ok(SecretString::from(value.strip_suffix('\r').unwrap_or(value)))

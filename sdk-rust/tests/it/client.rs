@@ -1,0 +1,121 @@
+//! The REST client against the real API.
+
+use std::time::Duration;
+
+use posthaste::{
+    Job as _, NewJob, State,
+    client::{CallError, Client, JobFilter},
+};
+use posthaste_tests::{Answer, FakeEndpoint, WAIT_LIMIT, sql};
+use serde_json::json;
+
+use crate::{handlers::Say, outcomes::serve, rig::Rig};
+
+#[tokio::test]
+async fn a_job_is_enqueued_waited_for_and_read_back() {
+    let mut rig = Rig::start().await;
+    let url = serve().await;
+    rig.endpoint("e", &url, &["say"], &json!({})).await;
+    let enqueued = rig.client.enqueue(&Say { word: "a result".to_owned() }.job().tag("x")).await.unwrap();
+    assert_eq!(enqueued.state, State::Available);
+    let job = rig.client.wait(enqueued.id, WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.state, job.tags, job.attempts.len()), (State::Completed, vec!["x".to_owned()], 1));
+    assert_eq!(rig.client.job(enqueued.id).await.unwrap().state, State::Completed);
+}
+
+#[tokio::test]
+async fn a_wait_that_runs_out_tells_the_job_as_it_is() {
+    let rig = Rig::start().await;
+    let id = rig.client.enqueue(&NewJob::new("nobody", &1)).await.unwrap().id;
+    let job = rig.client.wait(id, Duration::from_millis(50)).await.unwrap();
+    assert_eq!((job.state, job.state.is_terminal()), (State::Available, false));
+    let explained = rig.client.explain(id).await.unwrap();
+    assert_eq!((&*explained.reason, explained.id), ("no_endpoint_for_kind", id));
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_job_and_another_job_is_refused() {
+    let mut rig = Rig::start().await;
+    let first = rig.client.enqueue_once(&NewJob::new("k", &1), "order-7").await.unwrap();
+    let again = rig.client.enqueue_once(&NewJob::new("k", &1), "order-7").await.unwrap();
+    assert_eq!(first, again);
+    let error = rig.client.enqueue_once(&NewJob::new("k", &2), "order-7").await.unwrap_err();
+    assert_eq!(error.code(), Some("idempotency_mismatch"));
+    assert_eq!(sql::count(&mut rig.connection, "job").await, 1);
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page() {
+    let rig = Rig::start().await;
+    for n in 0..5 {
+        rig.client.enqueue(&NewJob::new("k", &n).tag(if n == 2 { "two" } else { "other" })).await.unwrap();
+    }
+    let mut pages = rig.client.list(JobFilter { page_size: Some(2), ..JobFilter::default() });
+    let mut found = Vec::new();
+    while let Some(jobs) = pages.next().await.unwrap() {
+        assert!(jobs.len() <= 2);
+        found.extend(jobs.iter().map(|job| job.args.get().to_owned()));
+    }
+    assert_eq!(found, ["4", "3", "2", "1", "0"]);
+    let filter = JobFilter {
+        tag: Some("two".to_owned()),
+        state: Some(State::Available),
+        kind: Some("k".to_owned()),
+        ..JobFilter::default()
+    };
+    assert_eq!(rig.client.list(filter).next().await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_is_cancelled_once() {
+    let rig = Rig::start().await;
+    let id = rig.client.enqueue(&NewJob::new("nobody", &1)).await.unwrap().id;
+    let cancelled = rig.client.cancel(id, Some("not wanted")).await.unwrap();
+    assert_eq!((cancelled.state, cancelled.cancel_requested), (State::Cancelled, false));
+    let missing = rig.client.cancel_now(posthaste::JobId(9_999_999), None).await.unwrap_err();
+    assert_eq!(missing.code(), Some("job_not_found"));
+}
+
+#[tokio::test]
+async fn a_refused_job_names_its_fields() {
+    let rig = Rig::start().await;
+    let error = rig.client.enqueue(&NewJob::new("no spaces", &1).priority(9)).await.unwrap_err();
+    let CallError::Problem(problem) = error else { panic!("{error}") };
+    assert_eq!(problem.errors.iter().map(|error| &*error.field).collect::<Vec<_>>(), ["kind", "priority"]);
+}
+
+#[tokio::test]
+async fn a_call_is_repeated_with_the_same_key_while_the_server_is_busy_or_gone() {
+    let api = FakeEndpoint::start().await;
+    let busy = Answer::status(503).header("retry-after", "0.01").header("content-type", "application/problem+json");
+    let made = Answer::json(&json!({"id": "42", "state": "available"}));
+    api.on("/v1/jobs", [Answer::cut(), busy, made]);
+    let client = Client::with_key(&api.url(""), "a key of at least thirty-two characters").unwrap();
+    assert_eq!(client.enqueue(&NewJob::new("k", &1)).await.unwrap().id.0, 42);
+    let requests = api.requests(3).await;
+    let keys: Vec<_> = requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect();
+    assert!(keys[0].len() == 36 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert_eq!(requests[0].header("authorization"), "Bearer a key of at least thirty-two characters");
+}
+
+#[tokio::test]
+async fn repeating_is_bounded_and_a_refusal_is_not_repeated() {
+    let api = FakeEndpoint::start().await;
+    let problem = json!({"status": 429, "code": "rate_limited", "detail": "slowly"}).to_string();
+    api.on("/v1/jobs/1", [Answer::status(429).body(problem)]);
+    api.on("/v1/jobs/2", [Answer::status(404).body("<html>")]);
+    let client = Client::new(&api.url("")).unwrap();
+    let error = client.job(posthaste::JobId(1)).await.unwrap_err();
+    assert_eq!(error.code(), Some("rate_limited"));
+    assert_eq!(api.seen().len(), 5);
+    let error = client.job(posthaste::JobId(2)).await.unwrap_err();
+    assert!(matches!(error, CallError::Answer { status: 404 }), "{error}");
+    assert_eq!(api.seen().len(), 6);
+}
+
+#[test]
+fn no_key_is_printed_and_a_bad_url_is_refused() {
+    let client = Client::with_key("https://ph.example.com/base/", "ph_secret").unwrap();
+    assert!(!format!("{client:?}").contains("ph_secret"));
+    assert!(Client::new("ftp://example.com").is_err() && Client::new("nonsense").is_err());
+}

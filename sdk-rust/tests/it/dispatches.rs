@@ -1,0 +1,117 @@
+//! Requests as an app takes them, without a network.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use posthaste::{App, Job, NewJob, Result, Run, Secrets, testing::Dispatch};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::handlers::{SECRET, Say, app};
+
+const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn code(answer: &Response<Bytes>) -> (u16, String) {
+    assert_eq!(answer.headers()["posthaste-protocol"], "1");
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let problem: Value = serde_json::from_slice(answer.body()).unwrap();
+    (answer.status().as_u16(), problem["code"].as_str().unwrap().to_owned())
+}
+
+fn said() -> Dispatch {
+    Dispatch::of(&Say { word: "a result".to_owned() })
+}
+
+fn signed_with(secret: &str) -> Request<Bytes> {
+    said().signed(&Secrets::parse([secret]).unwrap())
+}
+
+#[tokio::test]
+async fn only_what_is_signed_with_a_secret_of_the_app_is_taken() {
+    let app = app();
+    assert_eq!(app.handle(signed_with(SECRET)).await.status(), 200);
+    let refused = (401, "invalid_signature".to_owned());
+    assert_eq!(code(&app.handle(signed_with(OTHER)).await), refused);
+    let mut changed = signed_with(SECRET);
+    let body = String::from_utf8(changed.body().to_vec()).unwrap();
+    *changed.body_mut() = body.replace("a result", "nothing!").into();
+    assert_eq!(code(&app.handle(changed).await), refused);
+    let mut unsigned = signed_with(SECRET);
+    unsigned.headers_mut().remove("webhook-signature");
+    assert_eq!(code(&app.handle(unsigned).await), refused);
+    let mut old = signed_with(SECRET);
+    old.headers_mut().insert("webhook-timestamp", 1_614_265_330.into());
+    assert_eq!(code(&app.handle(old).await), refused);
+}
+
+#[tokio::test]
+async fn while_a_secret_is_rotated_both_are_taken() {
+    let app = App::signed_with([OTHER, SECRET]).unwrap().on(async |_: Say, _: Run| Ok(()));
+    for secret in [SECRET, OTHER] {
+        assert_eq!(app.handle(signed_with(secret)).await.status(), 204);
+    }
+}
+
+#[tokio::test]
+async fn what_no_handler_can_take_is_refused_by_name() {
+    let app = App::unsigned().on(async |_: Say, _: Run| Ok(()));
+    let got = Request::get("/").body(Bytes::new()).unwrap();
+    assert_eq!(code(&app.handle(got).await), (405, "method_not_allowed".to_owned()));
+    for body in ["", "{", "[]", r#"{"protocol": 1}"#] {
+        let odd = Request::post("/").body(Bytes::from(body)).unwrap();
+        assert_eq!(code(&app.handle(odd).await), (400, "malformed_dispatch".to_owned()), "{body}");
+    }
+    let run = async |job| code(&posthaste::testing::run(&app, &Dispatch::of_job(job)).await.answer);
+    assert_eq!(run(NewJob::new("other", &json!({}))).await, (404, "unknown_kind".to_owned()));
+    assert_eq!(run(NewJob::new("say", &json!({"word": 1}))).await, (422, "invalid_args".to_owned()));
+}
+
+#[derive(Job, Serialize, Deserialize)]
+#[job(kind = "thumb/nail:v2")]
+struct Thumbnail {
+    image: String,
+}
+
+async fn thumbnail(args: Thumbnail, run: Run) -> Result<Value> {
+    Ok(json!({"image": args.image, "id": run.id(), "attempt": run.attempt(), "queue": run.queue()}))
+}
+
+#[tokio::test]
+async fn the_formats_raw_and_cloudevents_say_in_headers_what_the_envelope_says() {
+    let app = App::unsigned().on(thumbnail);
+    let request = Request::post("/")
+        .header("posthaste-job-id", "42")
+        .header("posthaste-kind", "thumb/nail:v2")
+        .header("posthaste-queue", "images")
+        .header("posthaste-attempt", "3")
+        .header("posthaste-max-attempts", "25")
+        .header("posthaste-run-lease", "7")
+        .body(Bytes::from(r#"{"image": "a.png"}"#))
+        .unwrap();
+    let answer = app.handle(request).await;
+    let result: Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(result, json!({"image": "a.png", "id": "42", "attempt": 3, "queue": "images"}));
+}
+
+#[test]
+fn two_handlers_of_one_kind_are_a_mistake_in_the_program() {
+    let app = || App::unsigned().on(async |_: Say, _: Run| Ok(())).on(async |_: Say, _: Run| Ok(1));
+    let panic = std::panic::catch_unwind(app).unwrap_err();
+    assert_eq!(panic.downcast_ref::<String>().unwrap(), "two handlers of the kind say");
+}
+
+#[tokio::test]
+async fn a_function_without_a_secret_ends_and_says_what_to_do() {
+    let mut function = crate::process::example("lambda");
+    function.env_remove("POSTHASTE_SIGNING_SECRET").stderr(std::process::Stdio::piped());
+    let ended = function.output().await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let expected = "Error: no signing secret: set POSTHASTE_SIGNING_SECRET to the whsec_…";
+    assert!(!ended.status.success() && said.starts_with(expected) && said.contains("App::unsigned()"), "{said}");
+}
+
+#[test]
+fn an_error_prints_what_it_came_from() {
+    let source = std::io::Error::other("the disk is full");
+    let error = posthaste::Error::new(posthaste::enqueue::EnqueueError::Sqlx(source.into()));
+    assert_eq!(format!("{error:?}"), "error communicating with database: the disk is full");
+}

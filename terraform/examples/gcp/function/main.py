@@ -1,0 +1,21 @@
+"""A job of the kind `hello`: what docs/tutorials/first-cloud-run.md begins with."""
+
+from dataclasses import dataclass
+
+from posthaste import Posthaste
+
+app = Posthaste()  # verifies with POSTHASTE_SIGNING_SECRET
+greeter = app.cloud_function
+
+
+@dataclass
+class Hello:
+    """Whom to greet."""
+
+    name: str
+
+
+@app.job("hello")
+def hello(args: Hello) -> dict[str, str]:
+    """Greet."""
+    return {"hello": args.name}
