@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 FUNCTIONS = HERE / "functions"
 BIN = Path(sys.executable).parent
 LAMBDA = [sys.executable, "-m", "awslambdaric", "handlers.handler"]
+EMULATED = [sys.executable, HERE / "lambda_emulator.py", "--port", "{port}", "--", *LAMBDA]
 SERVERS = {
     "wsgiref": ([sys.executable, "wsgiref_server.py", "{port}"], "/"),
     "uvicorn": ([BIN / "uvicorn", "handlers:asgi", "--port", "{port}"], "/"),
@@ -31,7 +32,8 @@ SERVERS = {
         [BIN / "functions-framework", "--source", "handlers.py", "--target", "target", "--port", "{port}"],
         "/",
     ),
-    "lambda_url": ([sys.executable, HERE / "lambda_emulator.py", "--port", "{port}", "--", *LAMBDA], "/"),
+    "lambda_url": (EMULATED, "/"),
+    "lambda_invoke": (EMULATED, "/2015-03-31/functions/function/invocations"),
 }
 
 

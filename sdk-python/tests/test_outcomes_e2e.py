@@ -9,6 +9,7 @@ from conftest import Dev
 from serving import SERVERS, Producer, serving
 
 ARGS = {"result": {"pages": 3}, "async_result": {"pages": 3}, "order": {"cents": 1250}}
+FORMATS = {"lambda_invoke": "lambda"}
 KINDS = [
     "result", "async_result", "nothing", "retry", "snooze", "throttle", "fail", "cancel", "retire", "crash",
     "too_large", "accept", "callback_first", "order", "progress",
@@ -34,7 +35,7 @@ class Jobs:
 def jobs(dev: Dev, request: pytest.FixtureRequest) -> Iterator[Jobs]:
     producer = Producer(dev)
     with serving(request.param) as url:
-        producer.endpoint(request.param, url)
+        producer.endpoint(request.param, url, format=FORMATS.get(request.param, "envelope"))
         yield Jobs(producer, request.param)
 
 

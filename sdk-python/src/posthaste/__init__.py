@@ -18,7 +18,9 @@ from .errors import (
     SignatureError,
     TransportError,
 )
+from .invalid_job import InvalidJob
 from .job import AsyncJob, Job
+from .new_job import NewJob
 from .outcome import (
     Accepted,
     CallbackWait,
@@ -34,26 +36,45 @@ from .outcome import (
     Throttle,
     TimerWait,
 )
+from .rest.async_client import AsyncClient
+from .rest.client import Client
+from .rest.problems import AlreadyFinished, Conflict, Forbidden, IdempotencyMismatch, NotFound, Unauthorized
+from .rest.records import AttemptRecord, EndpointRecord, ErrorRecord, Explanation, JobRecord, State
+from .sql.enqueue import enqueue, enqueue_many
 
 __all__ = [
     "Accepted",
     "ActionNotAllowed",
     "AlreadyFinalized",
+    "AlreadyFinished",
     "Answer",
     "AsyncCallbackClient",
+    "AsyncClient",
     "AsyncJob",
+    "AttemptRecord",
     "CallbackAnswer",
     "CallbackClient",
     "CallbackWait",
     "Cancel",
     "CheckpointConflict",
+    "Client",
     "ConfigurationError",
+    "Conflict",
+    "EndpointRecord",
+    "ErrorRecord",
+    "Explanation",
     "Fail",
     "FieldError",
+    "Forbidden",
+    "IdempotencyMismatch",
+    "InvalidJob",
     "InvalidToken",
     "Job",
+    "JobRecord",
     "JobsWait",
     "LeaseSuperseded",
+    "NewJob",
+    "NotFound",
     "Outcome",
     "PastRetention",
     "Posthaste",
@@ -65,36 +86,11 @@ __all__ = [
     "Retry",
     "SignatureError",
     "Snooze",
+    "State",
     "Suspend",
     "Throttle",
     "TimerWait",
     "TransportError",
-]
-
-from .invalid_job import InvalidJob
-from .new_job import NewJob
-from .rest.async_client import AsyncClient
-from .rest.client import Client
-from .rest.problems import AlreadyFinished, Conflict, Forbidden, IdempotencyMismatch, NotFound, Unauthorized
-from .rest.records import AttemptRecord, EndpointRecord, ErrorRecord, Explanation, JobRecord, State
-from .sql.enqueue import enqueue, enqueue_many
-
-__all__ += [
-    "AlreadyFinished",
-    "AsyncClient",
-    "AttemptRecord",
-    "Client",
-    "Conflict",
-    "EndpointRecord",
-    "ErrorRecord",
-    "Explanation",
-    "Forbidden",
-    "IdempotencyMismatch",
-    "InvalidJob",
-    "JobRecord",
-    "NewJob",
-    "NotFound",
-    "State",
     "Unauthorized",
     "enqueue",
     "enqueue_many",
