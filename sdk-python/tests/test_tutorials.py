@@ -1,6 +1,7 @@
 """The tutorials and the page on rotation, typed as printed: every `sh` block, in order, in one shell.
 
-Blocks of Python that name a file are written to it. Those marked `sh cloud` need an account, `sh dev` is what the fixture is, and `sh api` is held elsewhere.
+Blocks of Python that name a file are written to it. Those marked `sh cloud` need an account, `sh dev` is
+what the fixture is, and `sh api` is held elsewhere.
 """
 
 import json
