@@ -64,14 +64,13 @@ locals {
     logConfiguration       = local.log["api"]
   }
 
-  # Once the schema is up to date: the login roles and their passwords.
+  # Once the schema is up to date: the login roles and their passwords. A volume of Fargate belongs to root.
   roles = {
     name                   = "roles"
     image                  = var.psql_image
     entryPoint             = ["sh", "-c"]
     command                = [file("${path.module}/../roles.sh")]
     essential              = true
-    user                   = "70:70"
     readonlyRootFilesystem = true
     dependsOn              = [{ containerName = "posthaste", condition = "SUCCESS" }]
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp" }]
