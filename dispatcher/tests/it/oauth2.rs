@@ -87,3 +87,36 @@ async fn why_there_is_no_token_is_reported_without_the_secret() {
     assert!(server.seen().iter().all(|request| request.uri.path() == "/token"), "no private address was asked");
     dispatcher.stop().await;
 }
+
+#[tokio::test]
+async fn a_run_that_meets_the_end_of_its_token_is_given_back_and_uses_no_attempt() {
+    let (db, function, mut connection) = scene(json!({})).await;
+    let server = FakeEndpoint::start().await;
+    let token = |name: &str, life: u64| Answer::json(&json!({"access_token": name, "expires_in": life}));
+    server.otherwise(token("t1", 2));
+    let more = auth(&server, &json!({"env": "HOME"}));
+    put_endpoint(&mut connection, "e", &function.url("/f"), &["k"], more).await;
+    let dispatcher = Running::start(&db, 8);
+    let job = sql::enqueue(&mut connection, "kind => 'k', max_attempts => 1").await;
+    until_state(&mut connection, job, "completed").await;
+    server.otherwise(Answer::status(503));
+    let left_out =
+        "select state::text like '%no credentials: the token server answered 503%' from posthaste.dispatcher";
+    // Each is sent with the old token, or meets its end.
+    let meeting = async {
+        while sql::text(&mut connection, &format!("select ({left_out})::text")).await != "true" {
+            sql::enqueue(&mut connection, "kind => 'k', max_attempts => 1").await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(posthaste_tests::WAIT_LIMIT, meeting).await.expect("the token ends");
+    let waiting = sql::number(&mut connection, "select count(*) from posthaste.jobs where state = 'available'").await;
+    assert!(waiting > 0 && sql::count(&mut connection, "dead_letter").await == 0, "{waiting} wait");
+
+    server.otherwise(token("t2", 3600));
+    until(&mut connection, "select count(*) = 0 from posthaste.jobs where state <> 'completed'").await;
+    let told = "select string_agg(distinct outcome::text, ',') from posthaste.attempt where outcome <> 'released'";
+    assert_eq!(sql::text(&mut connection, told).await, "completed");
+    assert_eq!(function.seen().last().unwrap().header("authorization"), "Bearer t2");
+    dispatcher.stop().await;
+}

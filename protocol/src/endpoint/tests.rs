@@ -222,6 +222,26 @@ fn a_google_token_makes_way_for_the_endpoints_own_authorization() {
 }
 
 #[test]
+fn the_endpoints_that_the_how_tos_show_are_sound() {
+    let pages = [
+        include_str!("../../../docs/how-to/endpoints.md"),
+        include_str!("../../../docs/how-to/aws-lambda.md"),
+        include_str!("../../../docs/how-to/cloud-run.md"),
+    ];
+    let blocks =
+        pages.iter().flat_map(|page| page.split("```json\n").skip(1)).filter_map(|rest| rest.split("```").next());
+    let mut shown = 0;
+    for block in blocks.filter(|block| ["{\"url\"", "{\"auth\"", "{\"tls\""].iter().any(|head| block.starts_with(head)))
+    {
+        let with_url = block.replacen("{", r#"{"url":"https://lambda.eu-west-1.amazonaws.com/","#, 1);
+        let whole = if block.starts_with("{\"url\"") { block } else { &with_url };
+        EndpointSpec::parse(whole).unwrap_or_else(|faults| panic!("{block}: {faults:?}"));
+        shown += 1;
+    }
+    assert!(shown >= 7, "{shown}");
+}
+
+#[test]
 fn tls_is_for_https() {
     let json = r#"{"url":"http://127.0.0.1/","tls":{"ca":{"file":"/a"}}}"#;
     let faults = EndpointSpec::parse(json).unwrap_err();
