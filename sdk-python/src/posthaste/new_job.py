@@ -56,7 +56,7 @@ class NewJob:
     """
 
     kind: str = field(kw_only=False)
-    args: object = field(default=EMPTY, kw_only=False)
+    args: object = field(default_factory=dict, kw_only=False)
     queue: str | None = None
     endpoint: str | None = None
     priority: int | None = None
