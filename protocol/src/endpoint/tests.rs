@@ -233,7 +233,7 @@ fn the_endpoints_that_the_how_tos_show_are_sound() {
     let mut shown = 0;
     for block in blocks.filter(|block| ["{\"url\"", "{\"auth\"", "{\"tls\""].iter().any(|head| block.starts_with(head)))
     {
-        let with_url = block.replacen("{", r#"{"url":"https://lambda.eu-west-1.amazonaws.com/","#, 1);
+        let with_url = block.replacen('{', r#"{"url":"https://lambda.eu-west-1.amazonaws.com/","#, 1);
         let whole = if block.starts_with("{\"url\"") { block } else { &with_url };
         EndpointSpec::parse(whole).unwrap_or_else(|faults| panic!("{block}: {faults:?}"));
         shown += 1;
