@@ -3,8 +3,8 @@
 //! Permits first: the `claimer` claims at most what can be POSTed now. Each run is one `attempt`: `mint` makes its callback
 //! tokens, `request` builds and signs, `egress` sends, `outcome` reads the answer, the engine's lifecycle decides, and its
 //! `ending` is told. The `completer` writes ends and parks in batches, and gives the permits back when they are durable.
-//! `auth` proves to platforms who sends. `routes`, `target`, `breaker` and `permit` say where to and how much; `beat`, `promoter`, `deadlines`, `rescuer`,
-//! `sweeper`, `listener`, `sleeper` and `configurer` are the loops beside.
+//! `auth` proves to platforms who sends. `routes`, `target`, `breaker` and `permit` say where to and how much; `beat`,
+//! `promoter`, `deadlines`, `rescuer`, `sweeper`, `listener`, `sleeper` and `configurer` are the loops beside.
 
 mod attempt;
 mod auth;
