@@ -36,9 +36,16 @@ impl Way {
         (Self { folder, open }, ours)
     }
 
-    fn set_open(&self, open: bool) {
+    fn open(&self) {
         assert!(self.folder.path().exists());
-        self.open.store(open, Ordering::Relaxed);
+        self.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns when nothing more gets through.
+    async fn close(&self) {
+        self.open.store(false, Ordering::Relaxed);
+        // One is ours, one the listener's; each connection has another.
+        until("every connection is cut", async || Arc::strong_count(&self.open) == 2).await;
     }
 }
 
@@ -71,7 +78,7 @@ async fn without_postgres_it_is_503_and_afterwards_all_is_well() {
     until("it is ready", async || rig.gateway.is_ready()).await;
     assert_eq!(rig.call(&one, "complete", "{}").await.status, 200);
 
-    way.set_open(false);
+    way.close().await;
     for _ in 0..3 {
         let answer = rig.call(&two, "complete", r#"{"result": 2}"#).await;
         assert_eq!((answer.status, answer.word()), (503, "database_unavailable"));
@@ -79,7 +86,7 @@ async fn without_postgres_it_is_503_and_afterwards_all_is_well() {
     }
     until("it is not ready", async || !rig.gateway.is_ready()).await;
 
-    way.set_open(true);
+    way.open();
     let answer = rig.call(&two, "complete", r#"{"result": 2}"#).await;
     assert_eq!((answer.status, answer.word(), answer.state()), (200, "applied", "completed"));
     until("it is ready again", async || rig.gateway.is_ready()).await;
