@@ -97,8 +97,10 @@ impl Routes {
         if let Some(target) = self.targets.get(name) {
             return Before { endpoint: Some(&target.endpoint), own_client: target.own_client.as_ref() };
         }
-        let unusable = self.unusable.get(name);
-        Before { endpoint: unusable.and_then(|unusable| unusable.endpoint.as_ref()), own_client: None }
+        self.unusable.get(name).map_or_else(Before::default, |unusable| Before {
+            endpoint: unusable.endpoint.as_ref(),
+            own_client: unusable.own_client.as_ref(),
+        })
     }
 
     /// Routes each lane: to the endpoint its jobs name, else to the one that takes their kind, else to the one that

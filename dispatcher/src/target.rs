@@ -58,6 +58,8 @@ pub struct UnusableEndpoint {
     pub kinds: Vec<String>,
     /// What it says; what it last said, if that cannot be read here now.
     pub endpoint: Option<Arc<Endpoint>>,
+    /// The client that it had.
+    pub own_client: Option<OwnClient>,
     /// What it would be authenticated by, if that is known: as long as this is held, its credentials are asked for.
     auth: Option<Authorizer>,
 }
@@ -86,19 +88,16 @@ impl Target {
         before: Before<'_>,
         now: Instant,
     ) -> Result<Self, Box<UnusableEndpoint>> {
+        let unusable = |reason: String, kinds: Vec<String>, endpoint: Option<Arc<Endpoint>>| {
+            let own_client = before.own_client.cloned();
+            Box::new(UnusableEndpoint { reason, kinds, endpoint, own_client, auth: None })
+        };
         let endpoint = match Endpoint::of(row, before.endpoint, now) {
             Ok(endpoint) => Arc::new(endpoint),
-            Err(reason) => {
-                let kinds = endpoint::kinds_of(&row.spec);
-                let endpoint = before.endpoint.cloned();
-                return Err(Box::new(UnusableEndpoint { reason, kinds, endpoint, auth: None }));
-            }
+            Err(reason) => return Err(unusable(reason, endpoint::kinds_of(&row.spec), before.endpoint.cloned())),
         };
         let spec = &endpoint.spec;
-        let unusable = |reason| {
-            let (kinds, endpoint) = (spec.kinds.clone(), Some(Arc::clone(&endpoint)));
-            Box::new(UnusableEndpoint { reason, kinds, endpoint, auth: None })
-        };
+        let unusable = |reason| unusable(reason, spec.kinds.clone(), Some(Arc::clone(&endpoint)));
         context.policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
         let uri = spec.url.as_str().parse().map_err(|_| unusable("the URL cannot be dialled".to_owned()))?;
         let auth = Authorizer::of(spec, &context.credentials).map_err(|why| unusable(format!("auth: {why}")))?;
