@@ -119,7 +119,7 @@ async fn dispatch(context: Arc<Context>, flight: Flight, span: &Span) {
             return ending.lost(error, &facts);
         }
     };
-    target.gate.took(began.elapsed());
+    target.endpoint.gate.took(began.elapsed());
     target.dispatch_seconds.observe(began.elapsed().as_secs_f64());
     let reading = judge(&context, &run, &target, &result, &mut facts);
     describe(span, &reading, &facts);
@@ -158,7 +158,7 @@ async fn cancelled(context: &Context, ending: &mut Ending, target: &Target, fact
     let reason = "cancelled while it was running";
     if facts.began.is_some() {
         let stops = tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(target.spec.cancel_grace_ms)) => false,
+            () = tokio::time::sleep(Duration::from_millis(target.endpoint.spec.cancel_grace_ms)) => false,
             () = context.shutdown.soft().cancelled() => true,
         };
         if stops && context.callbacks.is_some() {
@@ -187,23 +187,23 @@ fn judge(
             let table = AnswerContext {
                 status_map: &target.status_map,
                 // Where Lambda queues, the 202 is its own.
-                sdk: target.spec.sdk && !target.queues(),
+                sdk: target.endpoint.spec.sdk && !target.queues(),
                 accept_202_wait: target.waits_on_202(),
                 callbacks,
-                max_run_ms: target.spec.max_run_ms,
+                max_run_ms: target.endpoint.spec.max_run_ms,
                 now_unix: clock::unix_now(),
                 result_cap: RESULT_CAP,
             };
             outcome::classify(&answer.view(), &table)
         }
         Err(error) => {
-            let (reading, verdict) = outcome::from_send_error(error, target.on_unknown(callbacks));
+            let (reading, verdict) = outcome::from_send_error(error, target.endpoint.on_unknown(callbacks));
             facts.class = Some(if verdict == Verdict::NotSent { "not_sent" } else { "unknown" });
             (reading, verdict)
         }
     };
     let now = Instant::now();
-    let (consequence, others_succeed, probed) = target.gate.health(|health| {
+    let (consequence, others_succeed, probed) = target.endpoint.gate.health(|health| {
         let (others_succeed, probed) = (health.others_succeed(now), health.state() == State::HalfOpen);
         match &reading {
             Reading::Accepted(_) => health.took_job(true),
@@ -230,7 +230,7 @@ fn announce(context: &Arc<Context>, target: &Target, consequence: Consequence, p
     match consequence {
         Consequence::None => {}
         Consequence::Opened => {
-            target.gate.shut();
+            target.endpoint.gate.shut();
             if probed {
                 debug!(endpoint.name = name, "the probe failed: the breaker stays open");
             } else {

@@ -79,11 +79,11 @@ fn state(context: &Context) -> String {
     let routes = context.routes.load();
     let now = Instant::now();
     let endpoints = routes.targets.values().map(|target| {
-        let (state, limit, misconfigured) = target.gate.health(|health| {
+        let (state, limit, misconfigured) = target.endpoint.gate.health(|health| {
             let limit = health.limit(now);
             (health.state(), limit, health.is_misconfigured())
         });
-        let in_flight = target.gate.open();
+        let in_flight = target.endpoint.gate.open();
         gauges(context, &target.name, state, limit, in_flight);
         let report = EndpointReport { unusable: None, breaker: state.as_str(), in_flight, limit, misconfigured };
         (target.name.as_str(), report)

@@ -126,9 +126,11 @@ impl Claimer {
     async fn with_work<'a>(&mut self, routes: &'a Routes) -> Result<Vec<&'a Route>, EngineError> {
         self.turn = self.turn.wrapping_add(1);
         let now = Instant::now();
-        let (free, full): (Vec<&Route>, Vec<&Route>) =
-            routes.open.iter().partition(|route| route.target.gate.room(now, self.context.permits.capacity()) > 0);
-        for route in full.iter().filter(|route| route.target.gate.held() == 0) {
+        let (free, full): (Vec<&Route>, Vec<&Route>) = routes
+            .open
+            .iter()
+            .partition(|route| route.target.endpoint.gate.room(now, self.context.permits.capacity()) > 0);
+        for route in full.iter().filter(|route| route.target.endpoint.gate.held() == 0) {
             self.hungry.remove(&route.target.name);
         }
         if self.context.permits.free() == 0 || free.is_empty() {
@@ -160,7 +162,7 @@ impl Claimer {
     }
 
     fn room(&self, route: &Route) -> usize {
-        route.target.gate.room(Instant::now(), self.context.permits.capacity())
+        route.target.endpoint.gate.room(Instant::now(), self.context.permits.capacity())
     }
 
     /// Claims for one route until it has no more work or no more permits.
@@ -171,7 +173,7 @@ impl Claimer {
             let limit = i64::try_from(free).unwrap_or(CLAIM_MAX).min(CLAIM_MAX);
             if limit == 0 {
                 // Permits will be given back and tell us; an open breaker or a limit of none will not.
-                if self.context.permits.free() == 0 || route.target.gate.held() > 0 {
+                if self.context.permits.free() == 0 || route.target.endpoint.gate.held() > 0 {
                     self.hungry.insert(route.target.name.clone());
                 } else {
                     self.hungry.remove(&route.target.name);
@@ -209,7 +211,7 @@ impl Claimer {
         let request = ClaimRequest {
             dispatcher_id: self.context.dispatcher_id,
             lease,
-            lasts: Duration::from_millis(route.target.spec.timeout_ms.max(1)) + Duration::from_mins(1),
+            lasts: Duration::from_millis(route.target.endpoint.spec.timeout_ms.max(1)) + Duration::from_mins(1),
             scans: &scans,
             limit,
         };
@@ -249,7 +251,7 @@ impl Claimer {
                 target: Arc::clone(&route.target),
                 claimed,
                 permit: self.context.permits.take(),
-                hold: Hold::take(&route.target.gate, &self.context.permits),
+                hold: Hold::take(&route.target.endpoint.gate, &self.context.permits),
             };
             self.tasks.spawn(attempt(Arc::clone(&self.context), flight));
         }
@@ -349,8 +351,11 @@ impl Claimer {
     fn stock(&self) -> (bool, bool) {
         let routes = self.context.routes.load();
         let (now, free, capacity) = (Instant::now(), self.context.permits.free(), self.context.permits.capacity());
-        let mut gates =
-            routes.open.iter().filter(|route| self.hungry.contains(&route.target.name)).map(|r| &r.target.gate);
+        let mut gates = routes
+            .open
+            .iter()
+            .filter(|route| self.hungry.contains(&route.target.name))
+            .map(|r| &r.target.endpoint.gate);
         let good = CLAIM_GOOD.min(capacity / 4).max(1);
         let enough = free >= good && gates.clone().any(|gate| gate.room(now, capacity) >= good);
         (enough, gates.all(|gate| gate.is_stocked(now)))

@@ -71,7 +71,7 @@ impl Ending {
     pub fn end(&mut self, outcome: Outcome, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
         let max_attempts = u32::try_from(run.max_attempts).unwrap_or(1);
-        let policy = Policy { max_attempts, retry: target.retry.clone() };
+        let policy = Policy { max_attempts, retry: target.endpoint.retry.clone() };
         let transition = lifecycle::decide(outcome, run.spent, &policy, entropy::jitter());
         self.send(&run, Word::End(run_end(&run, transition, facts)), facts, permit);
     }
@@ -79,19 +79,19 @@ impl Ending {
     /// Nobody knows whether the function ran.
     pub fn lost(&mut self, error: RunError, facts: &Facts) {
         let Some(open) = &self.open else { return };
-        let on_unknown = open.target.on_unknown(self.context.callbacks.is_some());
+        let on_unknown = open.target.endpoint.on_unknown(self.context.callbacks.is_some());
         self.tell(outcome::unknown(error, on_unknown), facts);
     }
 
     fn park(&mut self, accepted: Accepted, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        let park = Park { run: held(&run, facts), times: target.wait_times(accepted, run.callback_timeout) };
+        let park = Park { run: held(&run, facts), times: target.endpoint.wait_times(accepted, run.callback_timeout) };
         self.send(&run, Word::Park(park), facts, permit);
     }
 
     fn suspend(&mut self, suspension: Suspension, facts: &Facts) {
         let Some(Open { run, target, permit }) = self.open.take() else { return };
-        let times = target.wait_times(Accepted::default(), run.callback_timeout);
+        let times = target.endpoint.wait_times(Accepted::default(), run.callback_timeout);
         let (max_run, default_timeout) = (times.max_run, times.callback);
         let suspend = Suspend { run: held(&run, facts), suspension, max_run, default_timeout };
         self.send(&run, Word::Suspend(Box::new(suspend)), facts, permit);

@@ -17,6 +17,7 @@ mod context;
 mod deadlines;
 pub mod egress;
 mod ending;
+mod endpoint;
 mod leases;
 mod listener;
 mod metrics;

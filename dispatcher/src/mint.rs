@@ -44,7 +44,7 @@ impl Callbacks {
     /// Makes the tokens of a run whose claim was sent at `claimed`. `now_unix` is the time now, in seconds.
     pub fn mint(&self, run: &ClaimedRun, target: &Target, claimed: Instant, now_unix: i64) -> Minted<'_> {
         let elapsed_ms = u64::try_from(claimed.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let left_ms = target.spec.max_run_ms.saturating_sub(elapsed_ms);
+        let left_ms = target.endpoint.spec.max_run_ms.saturating_sub(elapsed_ms);
         // Rounded up: a token outlives its run by no less than the grace.
         let expires_in_s = i64::try_from(left_ms.div_ceil(1000)).unwrap_or(i64::MAX).saturating_add(EXPIRY_GRACE_S);
         let claims = Claims {
@@ -58,7 +58,7 @@ impl Callbacks {
             expires_at_unix: now_unix.saturating_add(expires_in_s),
             nonce: run.lease.nonce.into_bytes(),
         };
-        let callback_ms = target.callback_timeout(run.callback_timeout).as_millis();
+        let callback_ms = target.endpoint.callback_timeout(run.callback_timeout).as_millis();
         let callback_ms = u64::try_from(callback_ms).unwrap_or(u64::MAX);
         let keys = self.keys.load();
         Minted {

@@ -96,9 +96,9 @@ pub fn build(
     };
     // Every format makes the room that it needs.
     let mut body = Vec::new();
-    dispatch::body_with(target.spec.format, &job, &context, &mut body);
+    dispatch::body_with(target.endpoint.spec.format, &job, &context, &mut body);
     let mut headers = HeaderMap::with_capacity(24);
-    dispatch::headers(target.spec.format, &job, &mut headers)?;
+    dispatch::headers(target.endpoint.spec.format, &job, &mut headers)?;
     for (name, value) in &target.headers {
         headers.insert(name, value.clone());
     }
@@ -112,7 +112,7 @@ pub fn build(
     if let Some(context) = trace(run, span) {
         dispatch::trace_header(&context, &mut headers)?;
     }
-    if target.spec.format == Format::Lambda {
+    if target.endpoint.spec.format == Format::Lambda {
         (headers, body) = invoke(target, &job, &headers, &body)?;
     }
     target.auth.apply(&target.uri, &mut headers, &body)?;
@@ -126,7 +126,7 @@ fn invoke(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(HeaderMap, Vec<u8>), Unsent> {
-    let (kind, max) = match target.spec.invocation_type {
+    let (kind, max) = match target.endpoint.spec.invocation_type {
         InvocationType::RequestResponse => ("RequestResponse", dispatch::INVOKE_MAX_BYTES),
         InvocationType::Event => ("Event", dispatch::EVENT_MAX_BYTES),
     };

@@ -54,7 +54,7 @@ async fn round(context: &Context, session: &mut Session, watch: &mut Watch) -> R
         let routes = context.routes.load_full();
         let callbacks = context.callbacks.is_some();
         let policy_of = |scan: Scan| {
-            routes.target_of(scan.lane_id).map_or_else(|| retry_lost(scan), |target| target.lost(callbacks))
+            routes.endpoint_of(scan.lane_id).map_or_else(|| retry_lost(scan), |endpoint| endpoint.lost(callbacks))
         };
         let rescued = session.call(async |c| rescue::rescue(c, &silent, &policy_of, jitter).await).await?;
         if rescued.leases == 0 {

@@ -7,7 +7,8 @@ use tracing::warn;
 
 use crate::{
     context::Context,
-    target::{Target, UnusableEndpoint},
+    endpoint::Endpoint,
+    target::{Before, Target, UnusableEndpoint},
 };
 
 /// The priorities of a lane, first to last.
@@ -42,8 +43,8 @@ pub struct Routes {
     pub lanes: HashMap<i32, Arc<lane::Lane>>,
     /// Targets that have lanes and are not paused, by name.
     pub open: Vec<Route>,
-    /// The target of each lane that has one.
-    by_lane: HashMap<i32, Arc<Target>>,
+    /// The endpoint of each lane that has one, paused or not, of use here or not.
+    by_lane: HashMap<i32, Arc<Endpoint>>,
     /// Endpoints that this process cannot use, and why.
     pub unusable: HashMap<String, UnusableEndpoint>,
     /// Every target, for the heartbeat.
@@ -51,14 +52,14 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The target that takes this lane's jobs, paused or not.
-    pub fn target_of(&self, lane_id: i32) -> Option<&Arc<Target>> {
+    /// The endpoint whose this lane's jobs are, whether or not it can take them now.
+    pub fn endpoint_of(&self, lane_id: i32) -> Option<&Arc<Endpoint>> {
         self.by_lane.get(&lane_id)
     }
 
     /// How the jobs of this lane are retried.
     pub fn retry_of(&self, scan: Scan) -> RetryPolicy {
-        self.target_of(scan.lane_id).map(|target| target.retry.clone()).unwrap_or_default()
+        self.endpoint_of(scan.lane_id).map(|endpoint| endpoint.retry.clone()).unwrap_or_default()
     }
 
     /// Reads lanes and endpoints. An endpoint that this process cannot use is left out and said so: its jobs stay
@@ -74,8 +75,7 @@ impl Routes {
             .await?;
         let (mut targets, mut unusable) = (HashMap::new(), HashMap::new());
         for row in rows {
-            let known = before.targets.get(&row.name).map(AsRef::as_ref);
-            match Target::resolve(&row, context, known, now) {
+            match Target::resolve(&row, context, before.known(&row.name), now) {
                 Ok(target) => {
                     targets.insert(target.name.clone(), Arc::new(target));
                 }
@@ -85,32 +85,47 @@ impl Routes {
                     if !why.is_pending() && known != Some(why.reason.as_str()) {
                         warn!(endpoint.name = row.name, reason = why.reason, "endpoint cannot be used here");
                     }
-                    unusable.insert(row.name, why);
+                    unusable.insert(row.name, *why);
                 }
             }
         }
-        Ok(Self { unusable, ..Self::of(lanes, targets) })
+        Ok(Self::of(lanes, targets, unusable))
+    }
+
+    /// What is known of an endpoint.
+    fn known(&self, name: &str) -> Before<'_> {
+        if let Some(target) = self.targets.get(name) {
+            return Before { endpoint: Some(&target.endpoint), own_client: target.own_client.as_ref() };
+        }
+        self.unusable.get(name).map_or_else(Before::default, |unusable| Before {
+            endpoint: unusable.endpoint.as_ref(),
+            own_client: unusable.own_client.as_ref(),
+        })
     }
 
     /// Routes each lane: to the endpoint its jobs name, else to the one that takes their kind, else to the one that
-    /// takes every kind.
-    fn of(lanes: Vec<lane::Lane>, targets: HashMap<String, Arc<Target>>) -> Self {
-        let mut by_kind: HashMap<&str, &Arc<Target>> = HashMap::new();
-        for target in targets.values() {
-            by_kind.extend(target.spec.kinds.iter().map(|kind| (kind.as_str(), target)));
+    /// takes every kind. What belongs to an endpoint that cannot be used goes to nobody else.
+    fn of(
+        lanes: Vec<lane::Lane>,
+        targets: HashMap<String, Arc<Target>>,
+        unusable: HashMap<String, UnusableEndpoint>,
+    ) -> Self {
+        let mut by_kind: HashMap<&str, &String> = HashMap::new();
+        let usable = targets.iter().map(|(name, target)| (name, &target.endpoint.spec.kinds));
+        for (name, kinds) in usable.chain(unusable.iter().map(|(name, why)| (name, &why.kinds))) {
+            by_kind.extend(kinds.iter().map(|kind| (kind.as_str(), name)));
         }
         let mut by_lane = HashMap::new();
         let mut routes: HashMap<&str, Route> = HashMap::new();
         for lane in &lanes {
-            let target = match &lane.endpoint {
-                Some(name) => targets.get(name),
-                None => by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied(),
-            };
-            let Some(target) = target else { continue };
-            by_lane.insert(lane.lane_id, Arc::clone(target));
-            if target.paused {
-                continue;
+            let by_kind = || by_kind.get(lane.kind.as_str()).or_else(|| by_kind.get("*")).copied();
+            let Some(name) = lane.endpoint.as_ref().or_else(by_kind) else { continue };
+            let target = targets.get(name);
+            let left_out = || unusable.get(name)?.endpoint.as_ref();
+            if let Some(endpoint) = target.map(|target| &target.endpoint).or_else(left_out) {
+                by_lane.insert(lane.lane_id, Arc::clone(endpoint));
             }
+            let Some(target) = target.filter(|target| !target.paused) else { continue };
             routes
                 .entry(&target.name)
                 .or_insert_with(|| Route { target: Arc::clone(target), lanes: Vec::new() })
@@ -120,6 +135,6 @@ impl Routes {
         let mut routes: Vec<Route> = routes.into_values().collect();
         routes.sort_by(|a, b| a.target.name.cmp(&b.target.name));
         let lanes = lanes.into_iter().map(|lane| (lane.lane_id, Arc::new(lane))).collect();
-        Self { lanes, open: routes, by_lane, unusable: HashMap::new(), targets }
+        Self { lanes, open: routes, by_lane, unusable, targets }
     }
 }

@@ -7,11 +7,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use posthaste_engine::{endpoint::EndpointRow, lifecycle::wait::WaitTimes, rescue::LostPolicy, retry::RetryPolicy};
+use posthaste_engine::endpoint::EndpointRow;
 use posthaste_protocol::{
-    accepted::Accepted,
     dispatch::Format,
-    endpoint::{self, Accept202, EndpointSpec, HeaderSource, Idempotency, InvocationType, StatusAction},
+    endpoint::{Accept202, EndpointSpec, HeaderSource, Idempotency, InvocationType, StatusAction},
     seal::SealKeys,
     signature::Secret,
     signing::{OpenError, SigningSecrets},
@@ -20,11 +19,10 @@ use posthaste_service::{clock, telemetry::metrics::Histogram};
 
 use crate::{
     auth::{Authorizer, Standing},
-    breaker::EndpointHealth,
     context::Context,
-    outcome::{Meaning, OnUnknown},
+    endpoint::{self, Endpoint},
+    outcome::Meaning,
     own_client::OwnClient,
-    permit::Gate,
     secret,
 };
 
@@ -32,8 +30,8 @@ use crate::{
 pub struct Target {
     /// The endpoint's name.
     pub name: String,
-    /// As written.
-    pub spec: EndpointSpec,
+    /// What it says, and how it is.
+    pub endpoint: Arc<Endpoint>,
     /// Where.
     pub uri: Uri,
     /// Its own headers, references resolved.
@@ -44,35 +42,42 @@ pub struct Target {
     pub own_client: Option<OwnClient>,
     /// What signs, newest first.
     pub secrets: Vec<Secret>,
-    /// How retries wait.
-    pub retry: RetryPolicy,
     /// Overrides of the answer table.
     pub status_map: BTreeMap<u16, Meaning>,
     /// An operator, or five 410s, stopped it.
     pub paused: bool,
     /// Seconds from POST to the end of the answer.
     pub dispatch_seconds: Histogram,
-    /// Its permits and health; kept when the endpoint is reloaded.
-    pub gate: Arc<Gate>,
 }
 
 /// An endpoint that this dispatcher cannot use now.
 pub struct UnusableEndpoint {
     /// Why, and what to do, for people.
     pub reason: String,
+    /// The kinds that it takes, which are nobody else's.
+    pub kinds: Vec<String>,
+    /// What it says; what it last said, if that cannot be read here now.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// The client that it had.
+    pub own_client: Option<OwnClient>,
     /// What it would be authenticated by, if that is known: as long as this is held, its credentials are asked for.
     auth: Option<Authorizer>,
 }
 
 impl UnusableEndpoint {
-    fn new(reason: String) -> Self {
-        Self { reason, auth: None }
-    }
-
     /// Whether it waits for its first credentials, which is a matter of a moment.
     pub fn is_pending(&self) -> bool {
         self.auth.as_ref().is_some_and(|auth| auth.standing() == Standing::Pending)
     }
+}
+
+/// What was known of an endpoint until now.
+#[derive(Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// What it said, and how it was.
+    pub endpoint: Option<&'a Arc<Endpoint>>,
+    /// Its own client.
+    pub own_client: Option<&'a OwnClient>,
 }
 
 impl Target {
@@ -80,107 +85,72 @@ impl Target {
     pub fn resolve(
         row: &EndpointRow,
         context: &Context,
-        before: Option<&Self>,
+        before: Before<'_>,
         now: Instant,
-    ) -> Result<Self, UnusableEndpoint> {
-        let unusable = UnusableEndpoint::new;
-        let spec = EndpointSpec::parse(&row.spec)
-            .map_err(|faults| unusable(faults.first().map(|fault| fault.message.clone()).unwrap_or_default()))?;
+    ) -> Result<Self, Box<UnusableEndpoint>> {
+        let unusable = |reason: String, kinds: Vec<String>, endpoint: Option<Arc<Endpoint>>| {
+            let own_client = before.own_client.cloned();
+            Box::new(UnusableEndpoint { reason, kinds, endpoint, own_client, auth: None })
+        };
+        let endpoint = match Endpoint::of(row, before.endpoint, now) {
+            Ok(endpoint) => Arc::new(endpoint),
+            Err(reason) => return Err(unusable(reason, endpoint::kinds_of(&row.spec), before.endpoint.cloned())),
+        };
+        let spec = &endpoint.spec;
+        let unusable = |reason| unusable(reason, spec.kinds.clone(), Some(Arc::clone(&endpoint)));
         context.policy.check_url(&spec.url).map_err(|refusal| unusable(refusal.to_string()))?;
         let uri = spec.url.as_str().parse().map_err(|_| unusable("the URL cannot be dialled".to_owned()))?;
-        let concurrency = usize::try_from(spec.concurrency).unwrap_or(usize::MAX);
-        let auth = Authorizer::of(&spec, &context.credentials).map_err(|why| unusable(format!("auth: {why}")))?;
-        match auth.standing() {
-            Standing::Valid => {}
-            Standing::Failed(why) => {
-                return Err(UnusableEndpoint { reason: format!("no credentials: {why}"), auth: Some(auth) });
-            }
-            Standing::Pending => {
-                return Err(UnusableEndpoint {
-                    reason: "its first credentials are being minted".to_owned(),
-                    auth: Some(auth),
-                });
-            }
+        let auth = Authorizer::of(spec, &context.credentials).map_err(|why| unusable(format!("auth: {why}")))?;
+        let lacking = match auth.standing() {
+            Standing::Valid => None,
+            Standing::Failed(why) => Some(format!("no credentials: {why}")),
+            Standing::Pending => Some("its first credentials are being minted".to_owned()),
+        };
+        if let Some(reason) = lacking {
+            return Err(Box::new(UnusableEndpoint { auth: Some(auth), ..*unusable(reason) }));
         }
         let own_client = match &spec.tls {
-            Some(tls) => Some(
-                OwnClient::of(tls, context, before.and_then(|before| before.own_client.as_ref())).map_err(unusable)?,
-            ),
+            Some(tls) => Some(OwnClient::of(tls, context, before.own_client).map_err(unusable)?),
             None => None,
         };
-        let gate = before.map(|before| Arc::clone(&before.gate));
-        let gate = gate.unwrap_or_else(|| Arc::new(Gate::new(EndpointHealth::new(spec.breaker, concurrency, now))));
-        gate.health(|health| health.configure(spec.breaker, concurrency));
         Ok(Self {
             uri,
-            headers: headers(&spec).map_err(unusable)?,
+            headers: headers(spec).map_err(unusable)?,
             auth,
             own_client,
             secrets: secrets(row, context.seal_keys.as_ref()).map_err(unusable)?,
-            retry: RetryPolicy::from(&spec.retry),
             status_map: spec.status_map.iter().map(|(status, action)| (*status, meaning(*action))).collect(),
             paused: row.paused_at.is_some(),
             name: row.name.clone(),
             dispatch_seconds: context.metrics.dispatch_seconds.with_label_values(&[&row.name]),
-            gate,
-            spec,
+            endpoint,
         })
     }
 
     /// How long one dispatch may take; a job's own time-out goes before the endpoint's.
     pub fn timeout(&self, job: Option<i32>) -> Duration {
-        let ms = job.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(self.spec.timeout_ms);
+        let ms = job.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(self.endpoint.spec.timeout_ms);
         Duration::from_millis(ms)
     }
 
     /// Whether a bare 202 means that a callback follows.
     pub fn waits_on_202(&self) -> bool {
-        self.spec.accept_202 == Accept202::Wait
+        self.endpoint.spec.accept_202 == Accept202::Wait
     }
 
     /// Whether its answers are those of Lambda's `Invoke`, with the function's own inside.
     pub fn unwraps(&self) -> bool {
-        self.spec.format == Format::Lambda && !self.queues()
+        self.endpoint.spec.format == Format::Lambda && !self.queues()
     }
 
     /// Whether Lambda queues what it is sent, so that its 202 is not the function's.
     pub fn queues(&self) -> bool {
-        self.spec.format == Format::Lambda && self.spec.invocation_type == InvocationType::Event
+        self.endpoint.spec.format == Format::Lambda && self.endpoint.spec.invocation_type == InvocationType::Event
     }
 
     /// Whether a known failure opens a new idempotency key.
     pub fn keys_by_attempt(&self) -> bool {
-        self.spec.idempotency == Idempotency::Attempt
-    }
-
-    /// How long a callback may take; a job's own time goes before the endpoint's.
-    pub fn callback_timeout(&self, job: Option<Duration>) -> Duration {
-        job.unwrap_or(Duration::from_millis(self.spec.callback_timeout_ms))
-    }
-
-    /// How long a run that was accepted so may take; `job` as in [`Self::callback_timeout`].
-    pub fn wait_times(&self, accepted: Accepted, job: Option<Duration>) -> WaitTimes {
-        WaitTimes::of(accepted, self.callback_timeout(job), Duration::from_millis(self.spec.max_run_ms))
-    }
-
-    /// What becomes of a run of this endpoint whose dispatcher was lost. `callbacks`: functions can call back.
-    pub fn lost(&self, callbacks: bool) -> LostPolicy {
-        let on_unknown = self.on_unknown(callbacks);
-        LostPolicy {
-            retry: self.retry.clone(),
-            fail: on_unknown == OnUnknown::Fail,
-            wait: (on_unknown == OnUnknown::Wait).then(|| self.wait_times(Accepted::default(), None)),
-        }
-    }
-
-    /// What to do when nobody knows whether a run happened. Without callbacks there is nothing to wait for.
-    pub fn on_unknown(&self, callbacks: bool) -> OnUnknown {
-        match self.spec.on_unknown {
-            Some(endpoint::OnUnknown::Fail) => OnUnknown::Fail,
-            Some(endpoint::OnUnknown::Wait) if callbacks => OnUnknown::Wait,
-            None if callbacks && self.gate.health(|health| health.accepts()) => OnUnknown::Wait,
-            _ => OnUnknown::Retry,
-        }
+        self.endpoint.spec.idempotency == Idempotency::Attempt
     }
 }
 

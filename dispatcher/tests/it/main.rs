@@ -11,6 +11,7 @@ mod fleet;
 mod google;
 mod isolation;
 mod lambda;
+mod left_out;
 mod oauth2;
 mod process;
 mod proxy;

@@ -65,6 +65,30 @@ async fn an_endpoint_is_used_as_soon_as_its_token_server_gives_one() {
 }
 
 #[tokio::test]
+async fn without_a_token_no_other_endpoint_gets_the_jobs_not_even_the_one_for_every_kind() {
+    let (db, function, mut connection) = scene(json!({})).await;
+    let server = FakeEndpoint::start().await;
+    server.otherwise(Answer::status(401).body(r#"{"error":"invalid_client"}"#));
+    put_endpoint(&mut connection, "e", &function.url("/own"), &["k"], auth(&server, &json!({"env": "HOME"}))).await;
+    put_endpoint(&mut connection, "rest", &function.url("/rest"), &["*"], json!({})).await;
+    let job = sql::enqueue(&mut connection, "kind => 'k', max_attempts => 1").await;
+    let dispatcher = Running::start(&db, 8);
+    let left_out =
+        "select state::text like '%no credentials: the token server answered 401%' from posthaste.dispatcher";
+    until(&mut connection, left_out).await;
+    let other = sql::enqueue(&mut connection, "kind => 'whatever'").await;
+    until_state(&mut connection, other, "completed").await;
+    assert_eq!(sql::state(&mut connection, job).await, "available");
+
+    server.otherwise(Answer::json(&json!({"access_token": "t1", "expires_in": 3600})));
+    until_state(&mut connection, job, "completed").await;
+    let paths: Vec<String> = function.seen().iter().map(|request| request.uri.path().to_owned()).collect();
+    assert_eq!(paths, ["/rest", "/own"]);
+    assert_eq!(sql::attempts(&mut connection, job).await, ["1:completed"]);
+    dispatcher.stop().await;
+}
+
+#[tokio::test]
 async fn why_there_is_no_token_is_reported_without_the_secret() {
     let db = TestDb::new().await;
     let (mut connection, server) = (db.connect(Role::General).await, FakeEndpoint::start().await);
