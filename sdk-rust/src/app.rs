@@ -7,7 +7,8 @@ use http::{Method, Request, Response};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    answer, dispatch,
+    answer,
+    dispatch::{self, Format},
     error::Result,
     handler::Handler,
     job::Job,
@@ -38,6 +39,7 @@ use crate::{
 #[derive(Clone)]
 pub struct App {
     secrets: Option<Secrets>,
+    format: Format,
     handlers: BTreeMap<&'static str, Handler>,
 }
 
@@ -59,7 +61,15 @@ impl App {
     }
 
     fn with(secrets: Option<Secrets>) -> Self {
-        Self { secrets, handlers: BTreeMap::new() }
+        Self { secrets, format: Format::default(), handlers: BTreeMap::new() }
+    }
+
+    /// For an endpoint of another `format` than `envelope`. It is not guessed, lest args be taken for an envelope; what
+    /// comes in another one is answered with 404 `malformed_dispatch`, tried again, and shown as misconfigured.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
     }
 
     /// Adds a handler. Its first argument says of which kind.
@@ -96,9 +106,10 @@ impl App {
             tracing::warn!(%error, "refused a request that is not signed as it must be");
             return answer::refused(401, "invalid_signature", &error.to_string());
         }
-        let (run, args) = match dispatch::read(head, &body) {
+        let (run, args) = match dispatch::read(head, &body, self.format) {
             Ok(dispatch) => dispatch,
-            Err(error) => return answer::refused(400, "malformed_dispatch", &error.to_string()),
+            // Not 400, which would end the job: it is the endpoint that is wrong, or older than Posthaste.
+            Err(error) => return answer::refused(404, "malformed_dispatch", &error.to_string()),
         };
         let Some(handler) = self.handlers.get(run.kind()) else {
             let known: Vec<_> = self.handlers.keys().copied().collect();
@@ -115,11 +126,20 @@ impl App {
     pub(crate) fn secrets(&self) -> Option<&Secrets> {
         self.secrets.as_ref()
     }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn endpoint_format(&self) -> Format {
+        self.format
+    }
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kinds: Vec<_> = self.handlers.keys().collect();
-        f.debug_struct("App").field("secrets", &self.secrets).field("kinds", &kinds).finish()
+        f.debug_struct("App")
+            .field("secrets", &self.secrets)
+            .field("format", &self.format)
+            .field("kinds", &kinds)
+            .finish()
     }
 }

@@ -1,5 +1,7 @@
 //! A dispatch as it comes: the envelope, or headers and bare args.
 
+mod format;
+
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -8,22 +10,39 @@ use posthaste_protocol::id::JobId;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::run::{CallbackGrant, JobFacts, Resume, Run, RunFacts};
+pub use format::Format;
 
-/// What a body is missing to be a dispatch.
+use crate::{
+    answer::PROTOCOL,
+    run::{CallbackGrant, JobFacts, Resume, Run, RunFacts},
+};
+
+/// Why a request is no dispatch of the app's format.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoDispatch {
-    #[error("the body is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("neither an envelope nor the header {0}")]
+    #[error("the body is no JSON: {0}")]
+    Json(serde_json::Error),
+    #[error("no envelope: {0}; where the endpoint has another `format`, say it with App::format")]
+    NoEnvelope(serde_json::Error),
+    #[error("this is an envelope: leave App::format out")]
+    AnEnvelope,
+    #[error("protocol {0} is not known here: use a newer posthaste")]
+    Protocol(String),
+    #[error("the header {0} is missing, or is not that of a dispatch")]
     Header(&'static str),
+    #[error("the envelope and the header {0} are of different jobs: is the endpoint's `format` that of App::format?")]
+    Differs(&'static str),
+}
+
+/// What is read of an envelope first: what else is in it depends on this.
+#[derive(Deserialize)]
+struct Version {
+    protocol: u64,
 }
 
 /// The envelope, as `format: "envelope"` sends it. Fields of a newer server are skipped.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(rename = "protocol")]
-    _protocol: u32,
     job: EnvelopeJob,
     #[serde(borrow)]
     args: &'a RawValue,
@@ -49,8 +68,8 @@ struct EnvelopeJob {
     metadata: Map<String, Value>,
 }
 
-/// The run and its args. The body decides: what is no envelope is the args, of a `raw` or `cloudevents` endpoint.
-pub(crate) fn read(mut head: request::Parts, body: &[u8]) -> Result<(Run, Box<RawValue>), NoDispatch> {
+/// The run and its args. The format is not guessed: args can be made to look like an envelope.
+pub(crate) fn read(mut head: request::Parts, body: &[u8], format: Format) -> Result<(Run, Box<RawValue>), NoDispatch> {
     let received = Instant::now();
     // Capabilities, which must not be printed with the rest.
     for name in ["posthaste-callback-token", "authorization"] {
@@ -58,22 +77,37 @@ pub(crate) fn read(mut head: request::Parts, body: &[u8]) -> Result<(Run, Box<Ra
             value.set_sensitive(true);
         }
     }
-    let (facts, args) = match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => of_envelope(envelope),
-        Err(_) => (of_headers(&head.headers)?, serde_json::from_slice(body)?),
+    let (facts, args) = match format {
+        Format::Envelope => of_envelope(&head.headers, body)?,
+        Format::Raw | Format::CloudEvents => of_headers(&head.headers, body)?,
     };
     Ok((Run::new(facts, head, received), args))
 }
 
-fn of_envelope(envelope: Envelope) -> (RunFacts, Box<RawValue>) {
-    let Envelope { job, args, callback, progress, steps, resume, .. } = envelope;
+fn of_envelope(headers: &HeaderMap, body: &[u8]) -> Result<(RunFacts, Box<RawValue>), NoDispatch> {
+    let version: Version = serde_json::from_slice(body).map_err(NoDispatch::NoEnvelope)?;
+    known(&version.protocol.to_string())?;
+    let envelope = serde_json::from_slice(body).map_err(NoDispatch::NoEnvelope)?;
+    let Envelope { job, args, callback, progress, steps, resume } = envelope;
+    // Args of an endpoint that is `raw` by mistake may be an envelope too: what the dispatcher says beside it, they
+    // do not choose.
+    for (name, said) in [("posthaste-job-id", &job.id.to_string()), ("posthaste-kind", &job.kind)] {
+        if headers.get(name).is_some_and(|value| value != said) {
+            return Err(NoDispatch::Differs(name));
+        }
+    }
     let EnvelopeJob { id, kind, queue, attempt, max_attempts, run_lease, enqueued_at, tags, metadata } = job;
     let enqueued_at = Some(enqueued_at);
     let job = JobFacts { id, kind, queue, attempt, max_attempts, run_lease, enqueued_at, tags, metadata };
-    (RunFacts { job, callback, progress, steps, resume }, args.to_owned())
+    Ok((RunFacts { job, callback, progress, steps, resume }, args.to_owned()))
 }
 
-fn of_headers(headers: &HeaderMap) -> Result<RunFacts, NoDispatch> {
+fn known(protocol: &str) -> Result<(), NoDispatch> {
+    if protocol == PROTOCOL { Ok(()) } else { Err(NoDispatch::Protocol(protocol.to_owned())) }
+}
+
+fn of_headers(headers: &HeaderMap, body: &[u8]) -> Result<(RunFacts, Box<RawValue>), NoDispatch> {
+    known(&parsed::<String>(headers, "posthaste-protocol")?)?;
     let text = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
     let job = JobFacts {
         id: parsed(headers, "posthaste-job-id")?,
@@ -86,11 +120,18 @@ fn of_headers(headers: &HeaderMap) -> Result<RunFacts, NoDispatch> {
         tags: Vec::new(),
         metadata: Map::new(),
     };
+    // An endpoint that sends envelopes: its jobs would end for args that are none.
+    if serde_json::from_slice::<Envelope>(body)
+        .is_ok_and(|Envelope { job: told, .. }| (told.id, &told.kind) == (job.id, &job.kind))
+    {
+        return Err(NoDispatch::AnEnvelope);
+    }
+    let args = serde_json::from_slice(body).map_err(NoDispatch::Json)?;
     let callback = match (text("posthaste-callback-url"), text("posthaste-callback-token")) {
         (Some(url), Some(token)) => Some(CallbackGrant::new(url, token)),
         _ => None,
     };
-    Ok(RunFacts { job, callback, progress: None, steps: Map::new(), resume: None })
+    Ok((RunFacts { job, callback, progress: None, steps: Map::new(), resume: None }, args))
 }
 
 fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<T, NoDispatch> {

@@ -18,6 +18,7 @@ mod secrets;
 pub use answer::PROTOCOL;
 pub use app::App;
 pub use cel::Cel;
+pub use dispatch::Format;
 pub use error::{Error, Result};
 pub use job::Job;
 pub use new_job::NewJob;

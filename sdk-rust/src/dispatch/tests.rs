@@ -12,13 +12,13 @@ struct Expected {
     headers: BTreeMap<String, String>,
 }
 
-fn read_back(expected: &Expected) -> (Run, Box<RawValue>) {
+fn read_back(expected: &Expected, format: Format) -> (Run, Box<RawValue>) {
     let mut request = Request::post("/");
     for (name, value) in &expected.headers {
         request = request.header(name, value);
     }
     let (head, ()) = request.body(()).unwrap().into_parts();
-    read(head, expected.body.as_bytes()).unwrap()
+    read(head, expected.body.as_bytes(), format).unwrap()
 }
 
 #[test]
@@ -26,7 +26,13 @@ fn dispatches_are_read_as_published() {
     for case in cases::<Value>(include_str!("../../../tests/vectors/dispatch.json")) {
         let (name, given) = (&case.name, &case.given);
         let expected: Expected = serde_json::from_value(case.expect.unwrap()).unwrap();
-        let (run, args) = read_back(&expected);
+        let format = match given["format"].as_str().unwrap() {
+            "envelope" | "lambda" => Format::Envelope,
+            "raw" => Format::Raw,
+            "cloudevents" => Format::CloudEvents,
+            other => panic!("{name}: {other}"),
+        };
+        let (run, args) = read_back(&expected, format);
         let job = &given["job"];
         let told = json!({"id": run.id(), "kind": run.kind(), "queue": run.queue(), "attempt": run.attempt(),
             "max_attempts": run.max_attempts(), "run_lease": run.run_lease(), "idempotency_key": run.idempotency_key()});
@@ -72,6 +78,7 @@ fn no_token_is_printed() {
     let expected = Expected {
         body: "{}".to_owned(),
         headers: [
+            ("posthaste-protocol", "1"),
             ("posthaste-job-id", "1"),
             ("posthaste-kind", "k"),
             ("posthaste-queue", "q"),
@@ -84,7 +91,7 @@ fn no_token_is_printed() {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into(),
     };
-    let (run, _) = read_back(&expected);
+    let (run, _) = read_back(&expected, Format::Raw);
     let printed = format!("{run:?} {:?}", run.headers());
     assert!(!printed.contains("ph1.secret") && printed.contains("[REDACTED]"), "{printed}");
 }

@@ -8,7 +8,13 @@ use posthaste_protocol::id::JobId;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{answer::PROTOCOL, clock, job::Job, milliseconds, new_job::NewJob, secrets::Secrets};
+use crate::{answer::PROTOCOL, clock, dispatch::Format, job::Job, milliseconds, new_job::NewJob, secrets::Secrets};
+
+const DEFAULT_QUEUE: &str = "default";
+const MAX_ATTEMPTS: i32 = 25;
+const ENQUEUED_AT: &str = "2026-01-01T00:00:00Z";
+const CALLBACK_URL: &str = "http://callbacks.invalid/v1/callbacks";
+const CALLBACK_TOKEN: &str = "ph1.testing";
 
 /// A dispatch: the first attempt of job 1, unless it is told otherwise.
 #[derive(Debug, Clone)]
@@ -106,20 +112,34 @@ impl Dispatch {
         self
     }
 
-    /// The request, signed now with these secrets: to be POSTed to a handler that runs elsewhere.
+    /// The request, an envelope, signed now with these secrets: to be POSTed to a handler that runs elsewhere.
     pub fn signed(&self, secrets: &Secrets) -> Request<Bytes> {
-        self.request(Some(secrets))
+        self.request(Some(secrets), Format::Envelope)
     }
 
-    pub(super) fn request(&self, secrets: Option<&Secrets>) -> Request<Bytes> {
+    pub(super) fn request(&self, secrets: Option<&Secrets>, format: Format) -> Request<Bytes> {
         let options = &self.job.options;
-        let body = Bytes::from(self.envelope().to_string());
+        let body = Bytes::from(match format {
+            Format::Envelope => self.envelope().to_string(),
+            Format::Raw | Format::CloudEvents => self.args().to_string(),
+        });
         let key = format!("test-{}-{}", self.id, self.resumes);
         let mut request = Request::post("/")
             .header("content-type", "application/json")
             .header("posthaste-protocol", PROTOCOL)
+            .header("posthaste-job-id", self.id.to_string())
+            .header("posthaste-kind", &self.job.kind)
+            .header("posthaste-queue", options.queue.as_deref().unwrap_or(DEFAULT_QUEUE))
+            .header("posthaste-attempt", self.attempt)
+            .header("posthaste-max-attempts", options.max_attempts.unwrap_or(MAX_ATTEMPTS))
+            .header("posthaste-run-lease", self.run_lease)
+            .header("posthaste-callback-url", CALLBACK_URL)
+            .header("posthaste-callback-token", CALLBACK_TOKEN)
             .header("posthaste-timeout-ms", options.timeout_ms.unwrap_or(30_000))
             .header("idempotency-key", &key);
+        if format == Format::CloudEvents {
+            request = request.header("ce-time", ENQUEUED_AT);
+        }
         for (name, value) in &options.headers {
             request = request.header(name, value);
         }
@@ -133,29 +153,32 @@ impl Dispatch {
         request.body(body).expect("the job's headers are headers")
     }
 
-    fn envelope(&self) -> Value {
-        let options = &self.job.options;
-        let args: Value = match &self.job.args {
+    fn args(&self) -> Value {
+        match &self.job.args {
             Ok(args) => serde_json::from_str(args.get()).expect("args were JSON when they were made"),
             Err(error) => panic!("the args of the job are no JSON: {error}"),
-        };
+        }
+    }
+
+    fn envelope(&self) -> Value {
+        let options = &self.job.options;
         json!({
             "protocol": 1,
             "job": {
                 "id": self.id,
                 "kind": self.job.kind,
-                "queue": options.queue.as_deref().unwrap_or("default"),
+                "queue": options.queue.as_deref().unwrap_or(DEFAULT_QUEUE),
                 "attempt": self.attempt,
-                "max_attempts": options.max_attempts.unwrap_or(25),
+                "max_attempts": options.max_attempts.unwrap_or(MAX_ATTEMPTS),
                 "run_lease": self.run_lease,
-                "enqueued_at": "2026-01-01T00:00:00Z",
+                "enqueued_at": ENQUEUED_AT,
                 "tags": options.tags,
                 "metadata": options.metadata.clone().unwrap_or_else(|| json!({})),
             },
-            "args": args,
+            "args": self.args(),
             "callback": {
-                "url": "http://callbacks.invalid/v1/callbacks",
-                "token": "ph1.testing",
+                "url": CALLBACK_URL,
+                "token": CALLBACK_TOKEN,
                 "hook_url": "http://callbacks.invalid/v1/hooks/ph1.testing",
                 "deadline_in_ms": milliseconds::of(Duration::from_hours(1)),
                 "token_expires_in_ms": milliseconds::of(Duration::from_hours(24 * 7)),

@@ -65,10 +65,10 @@ pub struct Answered {
     pub detail: String,
 }
 
-/// Runs a dispatch through an app, as a dispatcher would: signed with the app's own secrets, verified, handled, answered.
+/// Runs a dispatch through an app, as a dispatcher would: in the format of the app, signed with the app's own secrets, verified, handled, answered.
 pub async fn run(app: &App, dispatch: &Dispatch) -> Ran {
     let recorder = Recorder::new(dispatch.cancel_requested);
-    let mut request = dispatch.request(app.secrets());
+    let mut request = dispatch.request(app.secrets(), app.endpoint_format());
     request.extensions_mut().insert(recorder.clone());
     let answer = app.handle(request).await;
     let outcome = answer::read::outcome(&answer).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
-use posthaste::{App, Job, NewJob, Result, Run, Secrets, testing::Dispatch};
+use posthaste::{App, Format, Job, NewJob, Result, Run, Secrets, testing::Dispatch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,6 +15,11 @@ fn code(answer: &Response<Bytes>) -> (u16, String) {
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
     let problem: Value = serde_json::from_slice(answer.body()).unwrap();
     (answer.status().as_u16(), problem["code"].as_str().unwrap().to_owned())
+}
+
+/// The answer to what is no dispatch.
+fn malformed() -> (u16, String) {
+    (404, "malformed_dispatch".to_owned())
 }
 
 fn said() -> Dispatch {
@@ -58,7 +63,7 @@ async fn what_no_handler_can_take_is_refused_by_name() {
     assert_eq!(code(&app.handle(got).await), (405, "method_not_allowed".to_owned()));
     for body in ["", "{", "[]", r#"{"protocol": 1}"#] {
         let odd = Request::post("/").body(Bytes::from(body)).unwrap();
-        assert_eq!(code(&app.handle(odd).await), (400, "malformed_dispatch".to_owned()), "{body}");
+        assert_eq!(code(&app.handle(odd).await), malformed(), "{body}");
     }
     let run = async |job| code(&posthaste::testing::run(&app, &Dispatch::of_job(job)).await.answer);
     assert_eq!(run(NewJob::new("other", &json!({}))).await, (404, "unknown_kind".to_owned()));
@@ -77,8 +82,8 @@ async fn thumbnail(args: Thumbnail, run: Run) -> Result<Value> {
 
 #[tokio::test]
 async fn the_formats_raw_and_cloudevents_say_in_headers_what_the_envelope_says() {
-    let app = App::unsigned().on(thumbnail);
     let request = Request::post("/")
+        .header("posthaste-protocol", "1")
         .header("posthaste-job-id", "42")
         .header("posthaste-kind", "thumb/nail:v2")
         .header("posthaste-queue", "images")
@@ -87,9 +92,26 @@ async fn the_formats_raw_and_cloudevents_say_in_headers_what_the_envelope_says()
         .header("posthaste-run-lease", "7")
         .body(Bytes::from(r#"{"image": "a.png"}"#))
         .unwrap();
-    let answer = app.handle(request).await;
-    let result: Value = serde_json::from_slice(answer.body()).unwrap();
-    assert_eq!(result, json!({"image": "a.png", "id": "42", "attempt": 3, "queue": "images"}));
+    for format in [Format::Raw, Format::CloudEvents] {
+        let app = App::unsigned().format(format).on(thumbnail);
+        let answer = app.handle(request.clone()).await;
+        let result: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(result, json!({"image": "a.png", "id": "42", "attempt": 3, "queue": "images"}));
+        let mut newer = request.clone();
+        newer.headers_mut().insert("posthaste-protocol", 2.into());
+        assert_eq!(code(&app.handle(newer).await), malformed());
+    }
+}
+
+#[tokio::test]
+async fn the_testing_kit_dispatches_in_the_format_of_the_app() {
+    let dispatch = Dispatch::of(&Thumbnail { image: "a.png".to_owned() }).attempt(3);
+    for format in [Format::Envelope, Format::Raw, Format::CloudEvents] {
+        let app = App::signed_with([SECRET]).unwrap().format(format).on(thumbnail);
+        let ran = posthaste::testing::run(&app, &dispatch).await;
+        let result: Value = serde_json::from_slice(ran.answer.body()).unwrap();
+        assert_eq!(result, json!({"image": "a.png", "id": "1", "attempt": 3, "queue": "default"}), "{format:?}");
+    }
 }
 
 #[test]

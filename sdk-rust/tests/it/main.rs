@@ -12,6 +12,7 @@ mod dispatches;
 mod documents;
 mod enqueue;
 mod faults;
+mod formats;
 mod lambda;
 mod orders;
 mod outcomes;
