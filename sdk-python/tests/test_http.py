@@ -4,13 +4,14 @@ import http.server
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from posthaste import TransportError
-from posthaste._http import MAX_ANSWER_BYTES, Request, Transport, _has_ended
+from posthaste import ConfigurationError, TransportError
+from posthaste._http import MAX_ANSWER_BYTES, Request, Transport, _has_ended, retrying
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -141,3 +142,20 @@ def test_a_certificate_that_nobody_knows_is_refused() -> None:
     assert context is not None
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+@pytest.mark.parametrize("text", ["Bearer s3cret\n", "s3cret\u20ac"])
+def test_a_header_that_cannot_be_sent_is_not_shown_and_not_tried_again(
+    server: tuple[str, list[Any]], text: str
+) -> None:
+    tries: list[Request] = []
+    transport = Transport(server[0])
+
+    def send(request: Request, timeout: float) -> Any:
+        tries.append(request)
+        return transport(request, timeout)
+
+    with pytest.raises(ConfigurationError) as error:
+        retrying(send, Request("POST", "/echo", {"authorization": text}), 10)
+    assert "s3cret" not in "".join(traceback.format_exception(error.value))
+    assert len(tries) == 1
