@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import selectors
 import socket
@@ -49,7 +50,7 @@ class Response:
         """Read the body. Raises `TransportError` where it is no JSON."""
         try:
             return json.loads(self.body) if self.body else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TransportError(f"the answer, {self.status}, is no JSON") from error
 
     @property
@@ -69,7 +70,7 @@ class Response:
         """Read an answer that is an error, whoever wrote it."""
         try:
             body = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         return kind(self.status, body if isinstance(body, dict) else {}, self.retry_after)
 
@@ -148,9 +149,14 @@ def is_header_text(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-@lru_cache(maxsize=32)
 def shared(base_url: str) -> Transport:
     """Give the transport that everybody in this process uses for a base: certificates are read only once."""
+    return _of_process(base_url, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _of_process(base_url: str, _process: int) -> Transport:
+    """After a fork both processes would read one connection: each has its own."""
     return Transport(base_url)
 
 
