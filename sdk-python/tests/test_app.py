@@ -93,10 +93,12 @@ def test_an_async_handler_runs_on_one_loop_for_the_whole_process(app: Posthaste)
         await asyncio.sleep(0)
         return [id(asyncio.get_running_loop()), variable.get()]
 
-    variable.set("mine")
-    first, second = said(ask(app)), said(ask(app))
-    assert first == second
-    assert first[1] == "mine"
+    answers = []
+    for each in ("mine", "yours"):  # context variables are those of each caller
+        variable.set(each)
+        answers.append(said(ask(app)))
+    assert [answer[1] for answer in answers] == ["mine", "yours"]
+    assert answers[0][0] == answers[1][0]
 
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
@@ -362,3 +364,12 @@ def test_cancel_says_its_reason(app: Posthaste) -> None:
         return Cancel("withdrawn")
 
     assert said(ask(app)) == {"reason": "withdrawn"}
+
+
+@pytest.mark.parametrize("given", ["", " ", []])
+def test_a_signing_secret_that_is_empty_is_told_from_a_variable_that_is_not_set(given: Any) -> None:
+    app = Posthaste(signing_secret=given)
+    app.job("k")(lambda: None)
+    answer = ask(app)
+    assert (answer.status, said(answer)["code"]) == (401, "no_signing_secret")
+    assert said(answer)["detail"].startswith("signing_secret is empty: ")
