@@ -49,22 +49,22 @@ def running(**environment: str) -> Iterator[Dev]:
     home.chmod(0o755)  # the private Postgres does not run as root
     listen = {"POSTHASTE_API_LISTEN": "127.0.0.1:0", "POSTHASTE_GATEWAY_LISTEN": "127.0.0.1:0"}
     command = [BINARY, "dev", "--no-samples", "--plain", "--data-dir", home]
-    process = subprocess.Popen(
-        command, env=os.environ | listen | environment, stderr=subprocess.PIPE, text=True
-    )
+    log = home / "stderr"  # a file: a pipe that nobody reads fills up, and the server would wait for us
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, env=os.environ | listen | environment, stderr=stderr)
     try:
-        yield _running(home, process)
+        yield _running(home, process, log)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.wait(timeout=30)
         folder.cleanup()
 
 
-def _running(home: Path, process: "subprocess.Popen[str]") -> Dev:
+def _running(home: Path, process: "subprocess.Popen[bytes]", log: Path) -> Dev:
     deadline = time.monotonic() + 60
     while not (home / "dev.json").exists():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline, "posthaste dev did not start"
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, f"posthaste dev did not start\n{log.read_text()}"
         time.sleep(0.05)
     note = json.loads((home / "dev.json").read_text())
     return Dev(home, note["api_url"], note["gateway_url"], note["database_url"])

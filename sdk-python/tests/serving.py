@@ -60,7 +60,7 @@ def serving(name: str, port: int | None = None, **variables: str) -> Iterator[st
         )
         try:
             deadline = time.monotonic() + 60
-            while not _listens(port):
+            while not listens(port):
                 assert process.poll() is None, log.seek(0) or log.read()
                 assert time.monotonic() < deadline, f"{name} did not listen"
                 time.sleep(0.02)
@@ -70,7 +70,7 @@ def serving(name: str, port: int | None = None, **variables: str) -> Iterator[st
             process.wait(30)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

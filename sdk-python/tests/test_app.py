@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,20 @@ class Page:
 def ask(app: Posthaste, kind: str = "k", args: object = None, secret: str = SECRET, **fields: Any) -> Answer:
     request = sign(kind, args, secret=secret, **fields)
     return app.handle("POST", request.headers, request.body)
+
+
+def beside(function: Any, *args: Any) -> "Future[Answer]":
+    """Call it in a thread that may hang without keeping the tests."""
+    future: Future[Answer] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return future
 
 
 def said(answer: Answer) -> Any:
@@ -78,10 +93,37 @@ def test_an_async_handler_runs_on_one_loop_for_the_whole_process(app: Posthaste)
         await asyncio.sleep(0)
         return [id(asyncio.get_running_loop()), variable.get()]
 
-    variable.set("mine")
-    first, second = said(ask(app)), said(ask(app))
-    assert first == second
-    assert first[1] == "mine"
+    answers = []
+    for each in ("mine", "yours"):  # context variables are those of each caller
+        variable.set(each)
+        answers.append(said(ask(app)))
+    assert [answer[1] for answer in answers] == ["mine", "yours"]
+    assert answers[0][0] == answers[1][0]
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_an_async_handler_that_exits_takes_no_other_with_it(app: Posthaste, end: type[BaseException]) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    @app.job("wait")
+    async def wait() -> str:
+        entered.set()
+        while not leave.is_set():
+            await asyncio.sleep(0.001)
+        return "done"
+
+    @app.job("exit")
+    async def leaves() -> None:
+        raise end
+
+    other = beside(ask, app, "wait")
+    assert entered.wait(10)
+    try:
+        with pytest.raises(end):  # the caller is told, as by a handler that is no `async def`
+            beside(ask, app, "exit").result(10)
+    finally:
+        leave.set()
+    assert said(other.result(10)) == "done"
 
 
 def test_a_wrong_shape_of_args_is_a_422_that_names_the_field(app: Posthaste) -> None:
@@ -322,3 +364,12 @@ def test_cancel_says_its_reason(app: Posthaste) -> None:
         return Cancel("withdrawn")
 
     assert said(ask(app)) == {"reason": "withdrawn"}
+
+
+@pytest.mark.parametrize("given", ["", " ", []])
+def test_a_signing_secret_that_is_empty_is_told_from_a_variable_that_is_not_set(given: Any) -> None:
+    app = Posthaste(signing_secret=given)
+    app.job("k")(lambda: None)
+    answer = ask(app)
+    assert (answer.status, said(answer)["code"]) == (401, "no_signing_secret")
+    assert said(answer)["detail"].startswith("signing_secret is empty: ")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pydantic
 import pytest
+from typing_extensions import NotRequired, Required
 
 from posthaste.arguments import InvalidArgs, compiled
 
@@ -50,6 +51,22 @@ class Order:
 class Patch(TypedDict, total=False):
     name: str
     lines: list[Line]
+
+
+class Address(TypedDict):
+    street: str
+    floor: NotRequired[int]
+    note: Annotated[NotRequired[str], "for the driver"]
+
+
+class Delivery(Address, total=False):
+    sku: Required[str]
+    parts: list[NotRequiredInside]
+
+
+class NotRequiredInside(TypedDict, total=False):
+    id: Required[int]
+    count: int
 
 
 class Model(pydantic.BaseModel):
@@ -123,6 +140,23 @@ def test_a_typed_dict_stays_a_dict_and_keeps_what_it_does_not_know() -> None:
     assert patch == {"lines": [Line("a")], "more": 1}
     with pytest.raises(InvalidArgs, match=r"args\.name must be text"):
         compiled(Patch)({"name": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "missing"),
+    [
+        (Address, {}, ["args.street"]),
+        (Delivery, {"parts": [{}]}, ["args.sku", "args.street", "args.parts[0].id"]),
+    ],
+)
+def test_members_of_a_typed_dict_are_required_as_they_are_marked(
+    kind: Any, given: dict[str, Any], missing: list[str]
+) -> None:
+    """In a module whose annotations are text: Python's own `__required_keys__` is then wrong."""
+    assert compiled(Address)({"street": "Main"}) == {"street": "Main"}
+    with pytest.raises(InvalidArgs) as error:
+        compiled(kind)(given)
+    assert [one.field for one in error.value.errors] == missing
 
 
 def test_a_pydantic_model_says_itself_what_is_wrong() -> None:

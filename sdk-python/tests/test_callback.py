@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from posthaste import (
     CallbackAnswer,
     CallbackClient,
     CheckpointConflict,
+    ConfigurationError,
     InvalidToken,
     LeaseSuperseded,
     PastRetention,
@@ -178,3 +180,12 @@ def test_the_async_client_says_the_same() -> None:
 def test_a_token_is_never_printed() -> None:
     callback = CallbackClient(URL, TOKEN, hook_url="https://cb.example.com/v1/hooks/ph1.hook")
     assert "ph1" not in repr(callback) + repr(AsyncCallbackClient.of(callback))
+
+
+@pytest.mark.parametrize("kind", [CallbackClient, AsyncCallbackClient])
+def test_a_token_that_is_none_is_told_without_showing_it_and_a_line_s_end_is_not_of_it(kind: Any) -> None:
+    broken = f"{TOKEN}\nx: y"
+    with pytest.raises(ConfigurationError) as error:
+        kind(URL, broken)
+    assert TOKEN not in "".join(traceback.format_exception(error.value))
+    assert kind(URL, f"{TOKEN}\n").token == TOKEN

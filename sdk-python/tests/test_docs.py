@@ -36,6 +36,16 @@ def module(page: str) -> Any:
     return made
 
 
+def test_no_page_installs_what_somebody_else_may_publish() -> None:
+    """The name `posthaste` is not ours on PyPI until the package is there."""
+    asked = "git ls-files '*.md' '*.py' '*.txt' '*.toml' '*.tf' '*.yml'"
+    files = subprocess.run(["bash", "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "sdk-python/README.md" in files.splitlines()
+    wrong = re.compile(r"pip install\b[^\n`]*(?<![\w./-])posthaste(?![\w/-])")
+    found = [name for name in files.splitlines() if wrong.search((ROOT / name).read_text(errors="replace"))]
+    assert found == []
+
+
 def test_the_readme_runs_as_printed() -> None:
     page = module("readme")
     assert len(blocks("readme", "python")[0].splitlines()) <= 15

@@ -123,3 +123,10 @@ def test_a_token_is_never_printed() -> None:
         Draft("k", {}, grant=Grant("https://cb.example", "ph1.token", "https://cb.example/ph1.hook"))
     )
     assert "ph1." not in repr(read(headers, body))
+
+
+def test_a_token_that_is_none_is_refused_without_being_shown() -> None:
+    body, headers = written(Draft("k", {}, grant=Grant("https://cb.example", "ph1.token")), "raw")
+    with pytest.raises(MalformedDispatch, match="callback token") as error:
+        read({**headers, "posthaste-callback-token": "ph1.to\nken"}, body, "raw")
+    assert "ph1" not in str(error.value)

@@ -1,16 +1,18 @@
 """The transport, against real sockets."""
 
 import http.server
+import os
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from posthaste import TransportError
-from posthaste._http import MAX_ANSWER_BYTES, Request, Transport, _has_ended
+from posthaste import ConfigurationError, TransportError
+from posthaste._http import MAX_ANSWER_BYTES, Request, Response, Transport, _has_ended, retrying, shared
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -106,6 +108,22 @@ def test_a_connection_is_used_again_until_the_other_side_ends_it(server: tuple[s
     send.close()
 
 
+def test_a_process_that_forked_does_not_share_connections(server: tuple[str, list[Any]]) -> None:
+    url, connections = server
+    assert shared(url) is shared(url)
+    for _ in range(2):
+        post(shared(url), "/echo")
+    assert len(connections) == 1
+    status, child = 0, os.fork()
+    if child == 0:
+        try:
+            status = post(shared(url), "/echo").status
+        finally:  # never back into the tests
+            os._exit(7 if status == 200 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert len(connections) == 2
+
+
 def test_a_redirect_is_an_answer_and_not_followed(server: tuple[str, list[Any]]) -> None:
     answer = post(Transport(server[0]), "/redirect")
     assert (answer.status, answer.headers["location"]) == (307, "/echo")
@@ -141,3 +159,27 @@ def test_a_certificate_that_nobody_knows_is_refused() -> None:
     assert context is not None
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 200_000])
+def test_an_answer_that_cannot_be_read_is_an_error_of_ours(body: bytes) -> None:
+    with pytest.raises(TransportError, match="no JSON"):
+        Response(200, {}, body).json()
+    assert str(Response(502, {}, body).problem()) == str(Response(502, {}, b"{}").problem())
+
+
+@pytest.mark.parametrize("text", ["Bearer s3cret\n", "s3cret\u20ac"])
+def test_a_header_that_cannot_be_sent_is_not_shown_and_not_tried_again(
+    server: tuple[str, list[Any]], text: str
+) -> None:
+    tries: list[Request] = []
+    transport = Transport(server[0])
+
+    def send(request: Request, timeout: float) -> Any:
+        tries.append(request)
+        return transport(request, timeout)
+
+    with pytest.raises(ConfigurationError) as error:
+        retrying(send, Request("POST", "/echo", {"authorization": text}), 10)
+    assert "s3cret" not in "".join(traceback.format_exception(error.value))
+    assert len(tries) == 1

@@ -183,3 +183,12 @@ def test_a_crash_says_what_happened_capped_and_cleaned_and_no_more() -> None:
     assert len(document["detail"]) == 2048
     assert "Traceback" not in document["detail"]
     assert document["code"] == "unhandled_exception"
+
+
+def test_a_result_that_is_nested_too_deep_gives_up() -> None:
+    """The work is done: doing it again would not help."""
+    deep: list[Any] = []
+    for _ in range(200_000):
+        deep = [deep]
+    said = answer(deep)
+    assert (said.status, json.loads(said.body)["code"]) == (422, "result_not_json")

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import BINARY, ROOT, Dev
+from serving import free_port, listens
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(?P<info>[a-z]+[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,11 +32,15 @@ def typed(dev: Dev) -> str:
         else:
             assert info in ("text", "rust", "python", "python callbacks", "sh dev", "sh callbacks"), info
     script = "\n".join(lines).replace("<the URL that make run printed>", dev.database_url)
-    return script.replace("http://127.0.0.1:8710", dev.api_url)
+    return script.replace("http://127.0.0.1:8710", dev.api_url).replace("9010", str(free_port()))
 
 
 def test_the_readme_works_as_printed(dev: Dev, tmp_path: Path) -> None:
-    """Without its environment: the one that runs the tests has the same in it."""
+    """Without its environment: the one that runs the tests has the same in it.
+
+    The port in Rust cannot be another one, as the program is that of the page.
+    """
+    assert not listens(9000), "port 9000 is taken: end what listens there, or the README's jobs go to it"
     script, environments = re.subn(
         r"^(python3 -m venv|pip install) .*$", "true", typed(dev), flags=re.MULTILINE
     )

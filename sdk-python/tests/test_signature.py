@@ -60,3 +60,9 @@ def test_what_is_no_secret_is_refused_without_being_shown(text: str) -> None:
 
 def test_a_secret_is_never_printed() -> None:
     assert "MfKQ" not in repr(parse_secrets(SECRET))
+
+
+@pytest.mark.parametrize(("message_id", "signature"), [("\udc80", "v1,AAAA"), ("msg", "v1,\udc80")])
+def test_text_that_is_no_unicode_is_refused(message_id: str, signature: str) -> None:
+    with pytest.raises(SignatureError, match="secret"):
+        verify(parse_secrets(SECRET), message_id, "1", signature, b"", now_unix=1)

@@ -1,7 +1,7 @@
 """An order and its e-mail, together or not at all, with asyncpg.
 
-pip install posthaste asyncpg
-DATABASE_URL=postgres://… python asyncpg_orders.py ada@example.com 1999
+pip install ./sdk-python asyncpg
+DATABASE_URL=postgres://… python examples/orders/python/asyncpg_orders.py ada@example.com 1999
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """An order and its e-mail, together or not at all, with Django, here in one file.
 
-pip install posthaste django "psycopg[binary]"
-PGHOST=… PGUSER=… PGDATABASE=… python django_orders.py ada@example.com 1999
+pip install ./sdk-python django "psycopg[binary]"
+PGHOST=… PGUSER=… PGDATABASE=… python examples/orders/python/django_orders.py ada@example.com 1999
 """
 
 import os

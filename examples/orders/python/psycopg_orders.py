@@ -1,7 +1,7 @@
 """An order and its e-mail, together or not at all, with psycopg 3.
 
-pip install posthaste "psycopg[binary]"
-DATABASE_URL=postgres://… python psycopg_orders.py ada@example.com 1999
+pip install ./sdk-python "psycopg[binary]"
+DATABASE_URL=postgres://… python examples/orders/python/psycopg_orders.py ada@example.com 1999
 """
 
 import os

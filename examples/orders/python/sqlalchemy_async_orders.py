@@ -1,7 +1,7 @@
 """An order and its e-mail, together or not at all, with an asynchronous session of SQLAlchemy 2.
 
-pip install posthaste "sqlalchemy[asyncio]" asyncpg
-DATABASE_URL=postgresql+asyncpg://… python sqlalchemy_async_orders.py ada@example.com 1999
+pip install ./sdk-python "sqlalchemy[asyncio]" asyncpg
+DATABASE_URL=postgresql+asyncpg://… python examples/orders/python/sqlalchemy_async_orders.py ada@example.com 1999
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """An order and its e-mail, together or not at all, with a session of SQLAlchemy 2.
 
-pip install posthaste sqlalchemy "psycopg[binary]"
-DATABASE_URL=postgresql+psycopg://… python sqlalchemy_orders.py ada@example.com 1999
+pip install ./sdk-python sqlalchemy "psycopg[binary]"
+DATABASE_URL=postgresql+psycopg://… python examples/orders/python/sqlalchemy_orders.py ada@example.com 1999
 """
 
 import os

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import selectors
 import socket
@@ -18,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import Problem, TransportError
+from .errors import ConfigurationError, Problem, TransportError
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 ATTEMPTS = 5
@@ -49,7 +50,7 @@ class Response:
         """Read the body. Raises `TransportError` where it is no JSON."""
         try:
             return json.loads(self.body) if self.body else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TransportError(f"the answer, {self.status}, is no JSON") from error
 
     @property
@@ -69,7 +70,7 @@ class Response:
         """Read an answer that is an error, whoever wrote it."""
         try:
             body = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}
         return kind(self.status, body if isinstance(body, dict) else {}, self.retry_after)
 
@@ -93,14 +94,20 @@ class Transport:
         self._lock = threading.Lock()
 
     def __call__(self, request: Request, timeout: float) -> Response:
-        """Send one request and read its answer, all within `timeout` seconds. A redirect is an answer."""
+        """Send one request and read its answer, all within `timeout` seconds. A redirect is an answer.
+
+        Raises `TransportError` where no answer came, `ConfigurationError` for what cannot be sent.
+        """
         deadline = time.monotonic() + timeout
         connection = self._connection()
         try:
             response = _exchange(connection, self._prefix, request, deadline)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise TransportError(f"{request.method} {self._host}: {type(error).__name__}: {error}") from error
+        except ValueError:  # its text shows the header, which may be a secret
+            connection.close()
+            raise ConfigurationError("a URL or a header holds characters that cannot be sent") from None
         except BaseException:
             connection.close()
             raise
@@ -137,9 +144,19 @@ class Transport:
         connection.close()
 
 
-@lru_cache(maxsize=32)
+def is_header_text(text: str) -> bool:
+    """Whether a header can hold it. Asked of secrets early, as the error of the HTTP library shows them."""
+    return text.isascii() and text.isprintable()
+
+
 def shared(base_url: str) -> Transport:
     """Give the transport that everybody in this process uses for a base: certificates are read only once."""
+    return _of_process(base_url, os.getpid())
+
+
+@lru_cache(maxsize=32)
+def _of_process(base_url: str, _process: int) -> Transport:
+    """After a fork both processes would read one connection: each has its own."""
     return Transport(base_url)
 
 
@@ -155,7 +172,7 @@ def _exchange(
     while chunk := answer.read1(_CHUNK):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise ValueError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise http.client.HTTPException(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
         _set_timeout(connection, deadline)
     if answer.length:
         raise http.client.IncompleteRead(bytes(body), answer.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
@@ -39,7 +40,15 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         # A thread does not survive a fork: servers that fork get a new one in each process.
         if _loop is None or not _loop[1].is_alive():
             loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="posthaste-loop", daemon=True)
+            thread = threading.Thread(target=_go_on, args=(loop,), name="posthaste-loop", daemon=True)
             thread.start()
             _loop = (loop, thread)
         return _loop[0]
+
+
+def _go_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop for ever. `sys.exit()` in one task is for whoever waits for it; the others go on."""
+    while True:
+        # A loop sets these as the outcome of the task, and then ends: nothing is lost by beginning again.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()

@@ -52,7 +52,7 @@ def answer(value: object) -> Answer:
     outcome = value if isinstance(value, Outcome) else Completed(value)
     try:
         return _write(outcome)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         if isinstance(outcome, Completed):
             return _fail(Fail(f"the result {error}", code="result_not_json"))
         return _fail(Fail(f"{type(outcome).__name__}: {error}", code="invalid_outcome"))

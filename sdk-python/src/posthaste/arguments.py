@@ -51,10 +51,13 @@ def compiled(annotation: Any) -> Callable[[Any], Any]:
     return read
 
 
-def hints(annotated: Any) -> dict[str, Any]:
-    """Read the annotations of a class or a function. Raises `TypeError` for unknown names."""
+def hints(annotated: Any, *, marks: bool = False) -> dict[str, Any]:
+    """Read the annotations of a class or a function, without marks such as `NotRequired` unless wanted.
+
+    Raises `TypeError` for unknown names.
+    """
     try:
-        return typing.get_type_hints(annotated)
+        return typing.get_type_hints(annotated, include_extras=marks)
     except NameError as error:
         name = annotated.__qualname__
         raise TypeError(f"the annotations of {name} cannot be read here: {error}") from error
@@ -131,9 +134,25 @@ class _Compiler:
         return read
 
     def _typed_dict(self, kind: Any) -> Reader:
-        readers = {name: self.reader(hint) for name, hint in hints(kind).items()}
-        required = set(kind.__required_keys__)
+        known = hints(kind, marks=True)
+        readers = {name: self.reader(hint) for name, hint in known.items()}
+        # Python itself does not see the marks in annotations that are text, as `from __future__` makes them.
+        required = {
+            name for name, hint in known.items() if _is_required(hint, name in kind.__required_keys__)
+        }
         return lambda value, path, faults: _members(value, path, readers, required, faults)
+
+
+def _is_required(hint: Any, unless_said: bool) -> bool:
+    """Read the marks around a member's annotation."""
+    while get_origin(hint) is not None:
+        mark = getattr(get_origin(hint), "_name", "")
+        if mark in ("Required", "NotRequired"):
+            return bool(mark == "Required")
+        if get_origin(hint) is not typing.Annotated and mark not in _MARKS:
+            break
+        hint = get_args(hint)[0]
+    return unless_said
 
 
 def _fault(faults: Faults, path: str, code: str, message: str) -> None:

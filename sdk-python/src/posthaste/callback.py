@@ -10,12 +10,13 @@ from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, cast, get_args
 
 from . import _json
-from ._http import Request, Response, Send, retrying, shared
+from ._http import Request, Response, Send, is_header_text, retrying, shared
 from .duration import Duration, milliseconds, seconds
 from .errors import (
     ActionNotAllowed,
     AlreadyFinalized,
     CheckpointConflict,
+    ConfigurationError,
     InvalidToken,
     LeaseSuperseded,
     PastRetention,
@@ -65,10 +66,15 @@ class CallbackClient:
         timeout: Duration = 10,
         send: Send | None = None,
     ) -> None:
-        """Take the URL and token of a dispatch; `timeout` is of each try, `send` replaces the network."""
+        """Take the URL and token of a dispatch; `timeout` is of each try, `send` replaces the network.
+
+        Raises `ConfigurationError` for what can be no token, without it.
+        """
         self.url = url
-        self.token = token
+        self.token = token.strip()
         """A secret: whoever has it can end the run."""
+        if not is_header_text(self.token):
+            raise ConfigurationError("the callback token holds characters that no token has: copy it again")
         self.hook_url = hook_url
         """A URL for a third party, good for the run's next wait. A secret too."""
         self._timeout = seconds(timeout)
@@ -151,7 +157,7 @@ class AsyncCallbackClient:
     def __init__(self, url: str, token: str, *, hook_url: str | None = None, timeout: Duration = 10) -> None:
         """Take `url` and `token` of the dispatch; `timeout` is that of each try."""
         self._client = CallbackClient(url, token, hook_url=hook_url, timeout=timeout)
-        self.url, self.token, self.hook_url = url, token, hook_url
+        self.url, self.token, self.hook_url = url, self._client.token, hook_url
 
     @classmethod
     def of(cls, client: CallbackClient) -> AsyncCallbackClient:

@@ -49,6 +49,7 @@ class Core:
         self.handlers: dict[str, Handler] = {}
         self.format = format
         self._secrets = secrets
+        self._fault = f"{SECRET_VARIABLE} is not set" if secrets is None else "signing_secret is empty"
         self._verify = verify
         self._tracebacks = tracebacks
 
@@ -56,7 +57,7 @@ class Core:
         """Raise `ConfigurationError` where no signing secret is set up: every request would be refused."""
         if self._verify and not self._known_secrets():
             hint = "set it to what `posthaste endpoint put` printed, or say verify=False"
-            raise ConfigurationError(f"{SECRET_VARIABLE} is not set: {hint}")
+            raise ConfigurationError(f"{self._fault}: {hint}")
 
     def open(
         self, method: str, headers: Mapping[str, str], body: bytes, *, limit: float | None = None

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from . import _json
+from ._http import is_header_text
 from .outcome import Resume
 
 Format = Literal["envelope", "raw", "cloudevents"]
@@ -36,6 +37,11 @@ class Grant:
     url: str
     token: str = field(repr=False)
     hook_url: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what can be no token, without showing it."""
+        if not is_header_text(self.token):
+            raise ValueError("the callback token holds characters that no token has")
 
 
 @dataclass(frozen=True)

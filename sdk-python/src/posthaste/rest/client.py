@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
-from .._http import Request, Send, Transport, retrying
+from .._http import Request, Send, Transport, is_header_text, retrying
 from .._json import NotStorable, dumps
 from .._trace import traceparent
 from ..duration import Duration, seconds
@@ -56,7 +56,7 @@ class Client:
         """
         self.url = url
         self._key = (api_key or os.environ.get("POSTHASTE_API_KEY", "")).strip()
-        if not _is_header_text(self._key):
+        if not is_header_text(self._key):
             raise ConfigurationError("the API key holds characters that no key has: copy it again")
         self._timeout = seconds(timeout)
         self._transport = Transport(url)
@@ -96,7 +96,7 @@ class Client:
         Raises `InvalidJob` with all faults, and `IdempotencyMismatch` where the key came with another job.
         """
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
-        if not key or not _is_header_text(key):
+        if not key or not is_header_text(key):
             raise ValueError("idempotency_key must be 1 to 255 printable ASCII characters")
         wire = wire_fields(NewJob(kind, args, **options))
         try:
@@ -262,11 +262,6 @@ def _read_state(answer: Mapping[str, Any]) -> State:
 def _trace_headers() -> dict[str, str]:
     parent = traceparent()
     return {"traceparent": parent} if parent else {}
-
-
-def _is_header_text(text: str) -> bool:
-    # Checked here, as the error of the HTTP library would show the text.
-    return text.isascii() and text.isprintable()
 
 
 def _endpoint(name: str) -> str:
