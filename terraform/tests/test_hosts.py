@@ -9,7 +9,7 @@ from conftest import ROOT, TERRAFORM
 
 # Hosts that hold images or packages, and any image's name whose first part is a host: a dot or a port before the first slash.
 REGISTRY = re.compile(
-    r"\b(?:docker|[lk]?gcr|ghcr|quay|azurecr|k8s|terraform)\.io\b|\bpkg\.dev\b|\becr\.|\.ecr\b|\bmcr\.microsoft\.|\bdistroless\b"
+    r"\b(?:docker|gcr|ghcr|quay|azurecr|k8s|terraform|crates)\.io\b|\bpkg\.dev\b|\bpublic\.ecr\.|\.ecr\.|\bmcr\.microsoft\.|\bpypi\.org\b|\bnpmjs\."
     r"|(?<![/\w.@-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/[a-z0-9._/-]+(?::[a-z]*[0-9v][\w.-]*|:latest|:stable|@sha256:)",
     re.I,
 )
