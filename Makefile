@@ -59,7 +59,7 @@ python: venv ## The Python SDK: types, lints, tests against the real binary
 	"$$venv/ruff" check .; "$$venv/ruff" format --check .; "$$venv/mypy" --strict -p posthaste; "$$venv/pytest"
 
 # Terraform itself comes from no package registry: without one the tests say what they did not check, and check the rest.
-infra: ## The Terraform modules and the container file: terraform test, checkov, hadolint, roles on a real Postgres
+infra: ## The Terraform modules and the container file: terraform test, checkov, hadolint, a real Postgres (no size: image-check)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer, with venv" >&2; exit 1; }
 	@$(TOOLCHAIN)
 	cargo build --locked --bin posthaste
@@ -71,7 +71,7 @@ infra: ## The Terraform modules and the container file: terraform test, checkov,
 		"$$venv/bin/uv" pip install --quiet --python "$$venv/bin/python" -r requirements.txt; echo "$$wanted" > "$$venv/holds"; fi; \
 	"$$venv/bin/pytest" $(ARGS)
 
-image-check: ## Run the container file's build commands as they are, and look at the binary (some minutes)
+image-check: ## Run the container file's build as it is, on its context, and measure the binary (some minutes)
 	POSTHASTE_IMAGE_CHECK=1 $(MAKE) --no-print-directory infra ARGS='-s test_container.py'
 
 deny:

@@ -17,6 +17,14 @@ locals {
     Action   = ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
     Resource = sort(var.function_arns)
   }
+
+  # What dispatchers and API may do in AWS. Functions of other accounts are called through roles there.
+  dispatch = concat([local.invoke_named_functions], [for roles in [sort(var.invoke_role_arns)] : {
+    Sid      = "AssumeNamedRoles"
+    Effect   = "Allow"
+    Action   = ["sts:AssumeRole"]
+    Resource = roles
+  } if length(roles) > 0])
 }
 
 # What ECS itself does to start a task: fetch the image, read that task's secrets and no others, write that task's log.
@@ -79,7 +87,7 @@ resource "aws_iam_role" "dispatcher" {
 resource "aws_iam_role_policy" "dispatcher" {
   name   = "invoke"
   role   = aws_iam_role.dispatcher.id
-  policy = jsonencode({ Version = "2012-10-17", Statement = [local.invoke_named_functions] })
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.dispatch })
 }
 
 # The API has a dispatcher in it, and the collector beside it.
@@ -94,15 +102,12 @@ resource "aws_iam_role_policy" "api" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      local.invoke_named_functions,
-      {
-        Sid      = "WriteMetrics"
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = "${aws_cloudwatch_log_group.this["metrics"].arn}:*"
-      },
-    ]
+    Statement = concat(local.dispatch, [{
+      Sid      = "WriteMetrics"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = "${aws_cloudwatch_log_group.this["metrics"].arn}:*"
+    }])
   })
 }
 

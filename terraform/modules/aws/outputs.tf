@@ -56,3 +56,8 @@ output "operator" {
     security_group      = aws_security_group.room["api"].id
   }
 }
+
+output "dispatcher_roles" {
+  description = "The roles that dispatch, dispatcher's and API's: a role in invoke_role_arns must trust both."
+  value       = [aws_iam_role.dispatcher.arn, aws_iam_role.api.arn]
+}

@@ -37,21 +37,33 @@ locals {
     }
   }
 
-  # The container that runs `posthaste`, in each task.
+  # ECS looks at no HEALTHCHECK of an image: the one of the Containerfile again. A task that fails it is stopped, and made anew.
+  alive = {
+    command     = ["CMD", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/${local.api_port} && printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 3 -u 3 answer && [[ $answer == *' 200 '* ]]"]
+    interval    = 10
+    timeout     = 5
+    startPeriod = 30
+    retries     = 3
+  }
+
+  # The container that runs `posthaste`, in each task. The migration ends by itself: nobody asks it.
   posthaste = {
-    for task, secrets in local.task_secrets : task => {
-      name                   = "posthaste"
-      image                  = var.image
-      command                = [local.command[task]]
-      essential              = task != "migrate"
-      readonlyRootFilesystem = true
-      # Open requests have 30 s after SIGTERM, and then their ends are written.
-      stopTimeout      = 40
-      environment      = [for name, value in local.environment[task] : { name = name, value = value }]
-      secrets          = [for name, arn in secrets : { name = name, valueFrom = arn } if !endswith(name, "_PASSWORD")]
-      portMappings     = [for port in local.ports[task] : { containerPort = port, protocol = "tcp" }]
-      logConfiguration = local.log[task]
-    }
+    for task, secrets in local.task_secrets : task => merge(
+      task == "migrate" ? {} : { healthCheck = local.alive },
+      {
+        name                   = "posthaste"
+        image                  = var.image
+        command                = [local.command[task]]
+        essential              = task != "migrate"
+        readonlyRootFilesystem = true
+        # Open requests have 30 s after SIGTERM, and then their ends are written.
+        stopTimeout      = 40
+        environment      = [for name, value in local.environment[task] : { name = name, value = value }]
+        secrets          = [for name, arn in secrets : { name = name, valueFrom = arn } if !endswith(name, "_PASSWORD")]
+        portMappings     = [for port in local.ports[task] : { containerPort = port, protocol = "tcp" }]
+        logConfiguration = local.log[task]
+      },
+    )
   }
 
   # Reads the metrics of the API on the loopback of its task, and writes the queue lag where CloudWatch finds it.

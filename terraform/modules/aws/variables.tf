@@ -20,15 +20,15 @@ variable "image" {
 }
 
 variable "psql_image" {
-  description = "An image with sh and psql, for the step of the migration that makes the database's login roles."
+  description = "An image with sh and psql, for the step of the migration that makes the database's login roles. Docker Hub limits what one address pulls: name a copy in your registry."
   type        = string
-  default     = "public.ecr.aws/docker/library/postgres:17-alpine"
+  default     = "postgres:17-alpine"
 }
 
 variable "collector_image" {
-  description = "The AWS Distro for OpenTelemetry collector, which carries the queue lag to CloudWatch."
+  description = "The AWS Distro for OpenTelemetry collector, which carries the queue lag to CloudWatch. A copy in your registry is better here too."
   type        = string
-  default     = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.1"
+  default     = "amazon/aws-otel-collector:v0.43.1"
 }
 
 variable "vpc_id" {
@@ -109,6 +109,17 @@ variable "function_arns" {
   validation {
     condition     = length(var.function_arns) >= 1
     error_message = "function_arns must name a function."
+  }
+}
+
+variable "invoke_role_arns" {
+  description = "Roles of other accounts that dispatchers may assume, each by its whole ARN: the auth.role_arn of endpoints. No other can be."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.invoke_role_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$", arn))])
+    error_message = "invoke_role_arns must be ARNs of roles, without a wildcard."
   }
 }
 

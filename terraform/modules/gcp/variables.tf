@@ -40,9 +40,9 @@ variable "image" {
 }
 
 variable "psql_image" {
-  description = "An image with sh and psql, for the job that makes the database's login roles."
+  description = "An image with sh and psql, for the job that makes the database's login roles. Docker Hub limits what one address pulls: name a copy in your registry."
   type        = string
-  default     = "docker.io/library/postgres:17-alpine"
+  default     = "postgres:17-alpine"
 }
 
 variable "network" {

@@ -46,7 +46,7 @@ mock_provider "aws" {
 }
 
 variables {
-  image                     = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/posthaste:0.1.0"
+  image                     = "shop/posthaste:0.1.0"
   vpc_id                    = "vpc-1"
   public_subnet_ids         = ["subnet-1", "subnet-2"]
   private_subnet_ids        = ["subnet-3", "subnet-4"]
@@ -139,6 +139,45 @@ run "only_named_functions_can_be_invoked_and_only_by_dispatchers" {
   }
 }
 
+run "roles_of_other_accounts_can_be_assumed_when_named_and_no_others" {
+  variables {
+    invoke_role_arns = ["arn:aws:iam::210987654321:role/posthaste-invoke"]
+  }
+  assert {
+    condition = alltrue([for policy in [aws_iam_role_policy.dispatcher.policy, aws_iam_role_policy.api.policy] :
+    [for s in jsondecode(policy).Statement : s.Resource if contains(flatten([s.Action]), "sts:AssumeRole")] == [["arn:aws:iam::210987654321:role/posthaste-invoke"]]])
+    error_message = "Dispatcher or API may not assume the named role, or may assume others."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.dispatcher.policy).Statement[0].Resource == ["arn:aws:lambda:eu-west-1:111122223333:function:greeter"]
+    error_message = "With a role a dispatcher may invoke other functions than those named."
+  }
+  assert {
+    condition     = length(jsondecode(aws_iam_role_policy.dispatcher.policy).Statement) == 2
+    error_message = "With a role a dispatcher may do more than invoke and assume."
+  }
+}
+
+run "a_wildcard_is_no_name_of_a_role" {
+  command = plan
+  variables {
+    invoke_role_arns = ["arn:aws:iam::210987654321:role/*"]
+  }
+  expect_failures = [var.invoke_role_arns]
+}
+
+run "each_service_is_asked_whether_it_lives" {
+  assert {
+    condition = alltrue([for task in ["gateway", "dispatcher", "api"] : strcontains(
+    try(join(" ", jsondecode(aws_ecs_task_definition.this[task].container_definitions)[0].healthCheck.command), ""), "127.0.0.1/8710 && printf 'GET /livez")])
+    error_message = "A service hangs and nobody notices."
+  }
+  assert {
+    condition     = !can(jsondecode(aws_ecs_task_definition.this["migrate"].container_definitions)[0].healthCheck)
+    error_message = "The migration, which listens nowhere, is asked whether it lives."
+  }
+}
+
 run "no_secret_is_in_plain_environment" {
   assert {
     condition = alltrue(flatten([for task in aws_ecs_task_definition.this : [for container in jsondecode(task.container_definitions) :
@@ -186,7 +225,7 @@ run "a_wildcard_is_no_name_of_a_function" {
 run "an_image_that_moves_is_refused" {
   command = plan
   variables {
-    image = "example.com/posthaste:latest"
+    image = "shop/posthaste:latest"
   }
   expect_failures = [var.image]
 }

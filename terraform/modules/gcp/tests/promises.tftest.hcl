@@ -18,7 +18,7 @@ mock_provider "google" {
 variables {
   project_id        = "shop-1234"
   region            = "europe-west1"
-  image             = "europe-west1-docker.pkg.dev/shop-1234/posthaste/posthaste:0.1.0"
+  image             = "shop/posthaste:0.1.0"
   network           = "projects/shop-1234/global/networks/shop"
   subnetwork        = "projects/shop-1234/regions/europe-west1/subnetworks/shop"
   function_services = ["projects/shop-1234/locations/europe-west1/services/greeter"]
