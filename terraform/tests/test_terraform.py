@@ -59,7 +59,7 @@ BREAKS = [
     ("aws", "iam.tf", "Resource = sort(var.function_arns)", 'Resource = ["*"]', "A dispatcher may invoke other functions"),
     ("aws", "iam.tf", "Resource = roles", 'Resource = ["arn:aws:iam::210987654321:role/*"]', "may not assume the named role, or may assume others"),
     ("aws", "iam.tf", "if length(roles) > 0", "if false", "may not assume the named role, or may assume others"),
-    ("aws", "tasks.tf", 'task == "migrate" ? {}', 'contains(["migrate", "dispatcher"], task) ? {}', "A service hangs and nobody notices"),
+    ("aws", "tasks.tf", 'task == "migrate" ? {} : { healthCheck', 'contains(["migrate", "dispatcher"], task) ? {} : { healthCheck', "A service hangs and nobody notices"),
     ("gcp", "services.tf", 'port = local.api_port, ingress = "INGRESS_TRAFFIC_INTERNAL_ONLY", min = 1', 'port = local.api_port, ingress = "INGRESS_TRAFFIC_ALL", min = 1', "Another service than the gateway"),
     ("gcp", "database.tf", '"ENCRYPTED_ONLY"', '"ALLOW_UNENCRYPTED_AND_ENCRYPTED"', "without TLS"),
 ]
