@@ -1,5 +1,7 @@
 //! OAuth 2.0 client credentials: a token is had once, used until shortly before its end, and had again.
 
+use std::collections::BTreeSet;
+
 use posthaste_engine::session::Role;
 use posthaste_tests::{Answer, FakeEndpoint, TestDb, sql};
 use serde_json::{Value, json};
@@ -95,6 +97,13 @@ async fn why_there_is_no_token_is_reported_without_the_secret() {
     server.otherwise(Answer::status(400).body(r#"{"error":"invalid_scope"}"#));
     let unset = json!({"env": "NO_SUCH_VARIABLE_ANYWHERE"});
     put_endpoint(&mut connection, "unset", &server.url("/f"), &["a"], auth(&server, &unset)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials");
+    std::fs::write(&file, "[default]\naws_secret_access_key = s3cret\n").unwrap();
+    let lines = auth(&server, &json!({"file": file}));
+    put_endpoint(&mut connection, "lines", &server.url("/f"), &["d"], lines).await;
+    let bearer = json!({"auth": {"type": "bearer", "token": {"file": file}}});
+    put_endpoint(&mut connection, "bearer", &server.url("/f"), &["e"], bearer).await;
     put_endpoint(&mut connection, "refused", &server.url("/f"), &["b"], auth(&server, &json!({"env": "HOME"}))).await;
     let private = json!({"auth": {"type": "oauth2", "token_url": "https://169.254.169.254/token", "client_id": "a",
         "client_secret": {"env": "HOME"}}});
@@ -108,6 +117,13 @@ async fn why_there_is_no_token_is_reported_without_the_secret() {
         until(&mut connection, &format!("select state::text like '%no credentials: {why}%' from posthaste.dispatcher"))
             .await;
     }
+    for why in ["no credentials: auth.client_secret", "auth"] {
+        let why = format!("{why}: secret file %/credentials has a control character");
+        until(&mut connection, &format!("select state::text like '%\"{why}%' from posthaste.dispatcher")).await;
+    }
+    let senders: BTreeSet<String> =
+        server.seen().iter().map(|request| request.header("authorization").to_owned()).collect();
+    assert_eq!(senders.len(), 1, "the file of credentials was sent");
     assert!(server.seen().iter().all(|request| request.uri.path() == "/token"), "no private address was asked");
     dispatcher.stop().await;
 }

@@ -1,10 +1,11 @@
 //! Header values by reference: `{"env": "NAME"}` or `{"file": "PATH"}`.
 
 use std::{
+    ffi::OsString,
     fs,
     fs::File,
     io::Read as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use secrecy::SecretString;
@@ -16,6 +17,15 @@ use super::environment;
 const MAX_FILE_BYTES: u64 = 8 * 1024;
 /// As much as a bundle of certificates has.
 const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
+
+/// How variables begin that belong to Posthaste or to what it is built on; no file that one of them names is sent.
+const OUR_VARIABLES: &[&str] = &["POSTHASTE_", "PG", "OTEL_", "AWS_"];
+/// Files with secrets, wherever they are.
+const OUR_FILES: &[&str] =
+    &["secret.keys", "token.keys", ".pgpass", ".pg_service.conf", "application_default_credentials.json"];
+/// Folders with credentials of platforms, wherever they are: AWS, Google, Kubernetes, Postgres.
+const OUR_FOLDERS: &[&str] =
+    &[".aws", ".config/gcloud", "kubernetes.io/serviceaccount", "eks.amazonaws.com/serviceaccount", ".postgresql"];
 
 /// Where a secret is, on the machine of the dispatcher or gateway that uses it. It names the secret and holds none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,8 +61,9 @@ pub enum SecretRefError {
 impl SecretRef {
     /// Reads the value; files are read afresh each time, so a rotated secret is picked up.
     ///
-    /// Errors for variables that are unset or named `POSTHASTE_*`, and for files that are missing, irregular, under
-    /// `/proc`, `/sys` or `/dev`, longer than 8 KiB or not UTF-8.
+    /// Errors for variables that are unset or named `POSTHASTE_*`, `PG*`, `OTEL_*` or `AWS_*`, and for files that are
+    /// missing, irregular, under `/proc`, `/sys` or `/dev`, credentials of Posthaste or its platform, longer than 8 KiB or
+    /// not UTF-8.
     pub fn resolve(&self) -> Result<SecretString, SecretRefError> {
         self.resolve_within(MAX_FILE_BYTES)
     }
@@ -64,11 +75,7 @@ impl SecretRef {
 
     fn resolve_within(&self, max: u64) -> Result<SecretString, SecretRefError> {
         match self {
-            Self::Env(name)
-                if ["POSTHASTE_", "PG", "OTEL_", "AWS_"]
-                    .iter()
-                    .any(|own| name.to_ascii_uppercase().starts_with(own)) =>
-            {
+            Self::Env(name) if OUR_VARIABLES.iter().any(|own| name.to_ascii_uppercase().starts_with(own)) => {
                 Err(SecretRefError::Forbidden(format!("environment variable {name}")))
             }
             Self::Env(name) => environment::secret(name).ok_or_else(|| SecretRefError::Unset(name.clone())),
@@ -77,24 +84,23 @@ impl SecretRef {
     }
 }
 
-/// The variables that name files of credentials which the process itself uses.
-const OUR_FILES: &[&str] = &[
-    "POSTHASTE_SECRET_KEYS",
-    "POSTHASTE_TOKEN_KEYS",
-    "PGPASSFILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CONFIG_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-];
-
-/// Whether this is a file that holds Posthaste's own secrets: whoever writes endpoints must not be able to send them away.
-fn is_our_own(real: &Path) -> bool {
-    let named = OUR_FILES.iter().copied().filter_map(environment::variable_os);
-    let ours = named.filter_map(|value| fs::canonicalize(value).ok()).any(|file| file == real);
-    let well_known =
-        real.file_name().is_some_and(|name| name == ".pgpass" || name == "secret.keys" || name == "token.keys");
-    ours || well_known
+/// Whether this is a file with secrets of Posthaste, of the process or of its platform, by its name, its folder or a
+/// variable that names it: whoever writes endpoints must not be able to send them away.
+fn is_our_own(real: &Path, mut variables: impl Iterator<Item = (OsString, OsString)>) -> bool {
+    let by_name = real.file_name().is_some_and(|name| OUR_FILES.iter().any(|own| name == *own));
+    let parts: Vec<Component<'_>> = real.components().collect();
+    let by_folder = OUR_FOLDERS.iter().any(|own| {
+        let own: Vec<Component<'_>> = Path::new(own).components().collect();
+        parts.windows(own.len()).any(|folder| folder == own)
+    });
+    let mut by_variable = || {
+        variables.any(|(name, value)| {
+            let name = name.to_string_lossy().to_ascii_uppercase();
+            OUR_VARIABLES.iter().chain(&["GOOGLE_"]).any(|own| name.starts_with(own))
+                && fs::canonicalize(value).is_ok_and(|file| file == real)
+        })
+    };
+    by_name || by_folder || by_variable()
 }
 
 fn read(path: &Path, max: u64) -> Result<SecretString, SecretRefError> {
@@ -104,7 +110,7 @@ fn read(path: &Path, max: u64) -> Result<SecretString, SecretRefError> {
     if ["/proc", "/sys", "/dev"].iter().any(|system| real.starts_with(system)) {
         return Err(SecretRefError::Forbidden(path.display().to_string()));
     }
-    if is_our_own(&real) {
+    if is_our_own(&real, environment::variables_os()) {
         return Err(SecretRefError::Forbidden(path.display().to_string()));
     }
     let is_file = fs::metadata(&real).is_ok_and(|meta| meta.is_file());
@@ -163,5 +169,64 @@ mod tests {
     fn posthastes_own_variables_cannot_be_sent_away() {
         let error = parse(r#"{"env": "POSTHASTE_SECRET_KEYS"}"#).resolve().unwrap_err();
         assert!(matches!(error, SecretRefError::Forbidden(_)), "{error}");
+    }
+
+    #[test]
+    fn files_with_credentials_of_the_process_and_its_platform_cannot_be_sent_away() {
+        let home = tempfile::tempdir().unwrap();
+        for name in [
+            "secret.keys",
+            "token.keys",
+            ".pgpass",
+            ".pg_service.conf",
+            ".postgresql/postgresql.key",
+            ".aws/credentials",
+            ".aws/config",
+            ".aws/sso/cache/token.json",
+            ".config/gcloud/application_default_credentials.json",
+            ".config/gcloud/access_tokens.db",
+            "gcloud/application_default_credentials.json",
+            "run/secrets/kubernetes.io/serviceaccount/..2026/token",
+            "run/secrets/eks.amazonaws.com/serviceaccount/token",
+        ] {
+            let file = home.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "s3cret").unwrap();
+            let link = home.path().join("link");
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            for path in [&file, &link] {
+                let read = SecretRef::File(path.clone()).resolve();
+                assert!(matches!(read, Err(SecretRefError::Forbidden(_))), "{}", path.display());
+            }
+            fs::remove_file(link).unwrap();
+        }
+        let own = home.path().join("config/gcloud-key");
+        fs::create_dir_all(own.parent().unwrap()).unwrap();
+        fs::write(&own, "the endpoint's").unwrap();
+        assert!(SecretRef::File(own).resolve().is_ok());
+    }
+
+    #[test]
+    fn a_file_that_a_variable_of_the_process_names_cannot_be_sent_away() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let real = fs::canonicalize(file.path()).unwrap();
+        let named = |name: &str| is_our_own(&real, [(OsString::from(name), file.path().into())].into_iter());
+        for name in [
+            "POSTHASTE_SECRET_KEYS",
+            "POSTHASTE_TOKEN_KEYS",
+            "PGPASSFILE",
+            "PGSERVICEFILE",
+            "PGSSLKEY",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_CONFIG_FILE",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_CREDENTIALS",
+        ] {
+            assert!(named(name), "{name}");
+        }
+        assert!(!named("PDF_KEY_FILE"));
     }
 }
