@@ -76,6 +76,13 @@ pub(crate) fn refused(status: u16, code: &str, detail: &str) -> Response<Bytes> 
     problem(status, Some(code), detail)
 }
 
+/// The answer to what is no POST.
+pub(crate) fn wrong_method() -> Response<Bytes> {
+    let mut answer = refused(405, "method_not_allowed", "jobs are POSTed");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    answer
+}
+
 fn suspended(suspend: Suspend) -> Response<Bytes> {
     match serde_json::to_vec(&WrittenSuspension::from(suspend)) {
         Ok(body) => word(json_answer(StatusCode::ACCEPTED, body), "suspend"),

@@ -98,7 +98,7 @@ impl App {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
         if head.method != Method::POST {
-            return answer::refused(405, "method_not_allowed", "jobs are POSTed");
+            return answer::wrong_method();
         }
         if let Some(secrets) = &self.secrets
             && let Err(error) = secrets.verify(&head.headers, &body)

@@ -8,15 +8,17 @@
 //! # }
 //! ```
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::Response;
-use lambda_http::{Body, Request, service_fn};
+use lambda_http::{Body, Request, RequestExt as _, service_fn};
 
 use crate::{
     app::App,
+    clock,
     error::{Error, Result},
+    run::StoppedAt,
 };
 
 /// Takes events from Lambda until it stops the function.
@@ -32,11 +34,15 @@ pub async fn run(app: App) -> Result<()> {
 /// Bodies come as a text or, of what Lambda takes for binary, as base64, which is undone by now: the bytes are those
 /// that were signed.
 async fn respond(app: &App, event: Request) -> Response<Body> {
-    let request = event.map(|body| match body {
+    let remaining = event.lambda_context_ref().map(|context| clock::remaining(context.deadline()));
+    let mut request = event.map(|body| match body {
         Body::Text(text) => Bytes::from(text),
         Body::Binary(bytes) => Bytes::from(bytes),
         _ => Bytes::new(),
     });
+    if let Some(remaining) = remaining {
+        request.extensions_mut().insert(StoppedAt(Instant::now() + remaining));
+    }
     let answer = app.handle(request).await;
     // Everything that an app answers is JSON, and so a text.
     answer.map(|body| match String::from_utf8(body.into()) {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
+    extract::{DefaultBodyLimit, rejection::BytesRejection},
     response::Response,
 };
-use http::Request;
+use bytes::Bytes;
+use http::{Request, StatusCode, request::Parts};
 
 use crate::{answer, app::App};
 
@@ -27,15 +29,20 @@ impl App {
     /// ```
     pub fn into_router(self) -> Router {
         let app = Arc::new(self);
-        Router::new().fallback(move |request: Request<Body>| respond(Arc::clone(&app), request))
+        Router::new()
+            .fallback(move |head: Parts, body: Result<Bytes, BytesRejection>| respond(Arc::clone(&app), head, body))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
     }
 }
 
-async fn respond(app: Arc<App>, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
-    let answer = match to_bytes(body, MAX_BODY_BYTES).await {
+async fn respond(app: Arc<App>, head: Parts, body: Result<Bytes, BytesRejection>) -> Response {
+    let answer = match body {
         Ok(body) => app.handle(Request::from_parts(head, body)).await,
-        Err(error) => answer::refused(400, "malformed_dispatch", &format!("the body did not arrive: {error}")),
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            answer::refused(413, "payload_too_large", &format!("a body has at most {MAX_BODY_BYTES} bytes"))
+        }
+        // Most likely nobody is there to read this. Who is there tries again.
+        Err(error) => answer::refused(408, "body_cut", &format!("the body did not arrive: {error}")),
     };
     answer.map(Body::from)
 }

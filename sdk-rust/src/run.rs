@@ -29,9 +29,14 @@ struct Inner {
     facts: RunFacts,
     headers: HeaderMap,
     received: Instant,
+    stopped_at: Option<StoppedAt>,
     #[cfg(feature = "client")]
     reports: report::Reports,
 }
+
+/// When the platform stops the function, whatever it does: an extension of the request, where the platform tells.
+#[derive(Clone, Copy)]
+pub(crate) struct StoppedAt(pub Instant);
 
 /// What a dispatch says.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl Run {
         let reports = report::Reports::of(&head.extensions);
         Self(Arc::new(Inner {
             facts,
+            stopped_at: head.extensions.get().copied(),
             headers: head.headers,
             received,
             #[cfg(feature = "client")]
@@ -143,13 +149,16 @@ impl Run {
     /// The same for every attempt of the job, and a new one after each resume: written with the effect, in one
     /// transaction, it makes the effect happen once.
     pub fn idempotency_key(&self) -> &str {
-        self.header("idempotency-key").unwrap_or_default()
+        // `webhook-id` is the same key, and signed.
+        self.header("webhook-id").or_else(|| self.header("idempotency-key")).unwrap_or_default()
     }
 
-    /// When the dispatcher hangs up; what is answered later counts as unknown.
+    /// When the dispatcher hangs up, or the platform stops the function, whichever comes first; what is answered later
+    /// counts as unknown.
     pub fn deadline(&self) -> Instant {
         let ms = self.header("posthaste-timeout-ms").and_then(|ms| ms.parse().ok());
-        self.0.received + ms.map_or(DEFAULT_TIMEOUT, |ms: u32| Duration::from_millis(ms.into()))
+        let hangs_up = self.0.received + ms.map_or(DEFAULT_TIMEOUT, |ms: u32| Duration::from_millis(ms.into()));
+        self.0.stopped_at.map_or(hangs_up, |StoppedAt(at)| hangs_up.min(at))
     }
 
     #[cfg(test)]

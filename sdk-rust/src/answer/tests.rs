@@ -10,9 +10,9 @@ struct Body {
     body: String,
 }
 
-/// What a function can say, the server reads as published.
+/// What a function can say, the server reads as published. How it refuses the rest is its own.
 #[test]
-fn suspensions_are_written_so_that_they_are_read_as_published() {
+fn suspend() {
     let mut said = 0;
     for case in cases::<Body>(include_str!("../../../tests/vectors/suspend.json")) {
         let Some(expect) = case.expect else { continue };
@@ -35,7 +35,7 @@ fn suspensions_are_written_so_that_they_are_read_as_published() {
 }
 
 #[test]
-fn time_outs_are_written_so_that_they_are_read_as_published() {
+fn accepted() {
     let mut said = 0;
     for case in cases::<Value>(include_str!("../../../tests/vectors/accepted.json")) {
         let Some(expect) = case.expect else { continue };

@@ -81,7 +81,7 @@ fn comparable(mut callback: Value) -> Value {
 }
 
 #[test]
-fn callbacks_are_written_so_that_they_are_read_as_published() {
+fn callback() {
     let mut said = std::collections::BTreeSet::new();
     for case in cases::<Given>(include_str!("../../../tests/vectors/callback.json")) {
         let (action, Some(expect)) = (case.given.action, case.expect) else { continue };

@@ -22,7 +22,7 @@ fn read_back(expected: &Expected, format: Format) -> (Run, Box<RawValue>) {
 }
 
 #[test]
-fn dispatches_are_read_as_published() {
+fn dispatch() {
     for case in cases::<Value>(include_str!("../../../tests/vectors/dispatch.json")) {
         let (name, given) = (&case.name, &case.given);
         let expected: Expected = serde_json::from_value(case.expect.unwrap()).unwrap();

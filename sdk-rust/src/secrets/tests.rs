@@ -21,7 +21,7 @@ fn headers(given: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 #[test]
-fn signatures_are_verified_as_published() {
+fn signature_verify() {
     for case in cases::<Given>(include_str!("../../../tests/vectors/signature_verify.json")) {
         let Given { id, timestamp, signature, body, now_unix, tolerance_s, .. } = &case.given;
         // An app has at least one secret; what no secret verifies is published too.
@@ -40,7 +40,7 @@ fn signatures_are_verified_as_published() {
 }
 
 #[test]
-fn what_the_testing_kit_signs_is_as_published() {
+fn signature_sign() {
     #[derive(Deserialize)]
     struct Given {
         secrets: Vec<String>,

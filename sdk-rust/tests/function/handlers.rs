@@ -42,6 +42,7 @@ async fn say(args: Say, run: Run) -> Result<Outcome> {
         "cancel, raised" => Err(Cancel::because("nobody wants it"))?,
         "throttle" => Throttle::after(hour).message("at my limit").into(),
         "retire" => Retire::because("moved away").into(),
+        "how long" => Outcome::completed(&json!({"ms": run.remaining().as_millis()}))?,
         "by callback" => {
             run.callbacks()?.complete(&"by callback").await?;
             Outcome::completed(&"not heard where it is not waited for")?

@@ -5,6 +5,10 @@ use http::{Request, Response};
 use posthaste::{App, Format, Job, NewJob, Result, Run, Secrets, testing::Dispatch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::handlers::{SECRET, Say, app};
 
@@ -60,7 +64,9 @@ async fn while_a_secret_is_rotated_both_are_taken() {
 async fn what_no_handler_can_take_is_refused_by_name() {
     let app = App::unsigned().on(async |_: Say, _: Run| Ok(()));
     let got = Request::get("/").body(Bytes::new()).unwrap();
-    assert_eq!(code(&app.handle(got).await), (405, "method_not_allowed".to_owned()));
+    let refused = app.handle(got).await;
+    assert_eq!(code(&refused), (405, "method_not_allowed".to_owned()));
+    assert_eq!(refused.headers()["allow"], "POST");
     for body in ["", "{", "[]", r#"{"protocol": 1}"#] {
         let odd = Request::post("/").body(Bytes::from(body)).unwrap();
         assert_eq!(code(&app.handle(odd).await), malformed(), "{body}");
@@ -68,6 +74,33 @@ async fn what_no_handler_can_take_is_refused_by_name() {
     let run = async |job| code(&posthaste::testing::run(&app, &Dispatch::of_job(job)).await.answer);
     assert_eq!(run(NewJob::new("other", &json!({}))).await, (404, "unknown_kind".to_owned()));
     assert_eq!(run(NewJob::new("say", &json!({"word": 1}))).await, (422, "invalid_args".to_owned()));
+}
+
+#[tokio::test]
+async fn a_body_over_the_cap_is_refused_as_too_large() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app().into_router()).await });
+    for (bytes, status) in [(40 * 1024 * 1024, 401), (40 * 1024 * 1024 + 1, 413)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let (mut answer, mut request) = stream.split();
+        let head = format!("POST / HTTP/1.1\r\nhost: f\r\ncontent-length: {bytes}\r\n\r\n");
+        let body = [head.into_bytes(), vec![b' '; bytes]].concat();
+        let mut said = [0; 12];
+        // The server may hang up on what is too large: what it said before that counts.
+        let (_sent, read) = tokio::join!(request.write_all(&body), answer.read_exact(&mut said));
+        read.unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"), "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn the_idempotency_key_is_the_one_that_is_signed() {
+    let mut replayed = signed_with(SECRET);
+    replayed.headers_mut().insert("idempotency-key", "another".parse().unwrap());
+    let answer = app().handle(replayed).await;
+    let result: Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(result["key"], "test-1-0");
 }
 
 #[derive(Job, Serialize, Deserialize)]

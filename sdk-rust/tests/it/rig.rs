@@ -77,6 +77,15 @@ impl Rig {
         endpoint::put(&mut self.connection, name, &text, &spec.kinds, secret).await.unwrap();
     }
 
+    /// Puts a new secret in front of an endpoint's, which goes on signing beside it.
+    pub async fn rotate(&mut self, name: &str, new: &str) {
+        let row = endpoint::endpoint(&mut self.connection, name).await.unwrap();
+        let mut secrets = SigningSecrets::open(&seal_keys(), name, &row.secret).unwrap();
+        secrets.rotate(Secret::parse(new).unwrap(), posthaste_service::clock::unix_now(), true);
+        let sealed = secrets.seal(&seal_keys(), name, [8; 24]).unwrap();
+        endpoint::rotate_secret(&mut self.connection, name, row.version, &sealed).await.unwrap();
+    }
+
     /// Waits until a boolean query is true.
     pub async fn until(&mut self, query: &str) {
         let asking = async {

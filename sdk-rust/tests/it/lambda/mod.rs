@@ -2,7 +2,11 @@
 
 mod emulator;
 
-use posthaste::{Secrets, testing::Dispatch};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use posthaste::{Job as _, Secrets, testing::Dispatch};
 use posthaste_tests::WAIT_LIMIT;
 use serde_json::{Value, json};
 
@@ -83,17 +87,36 @@ async fn a_lambda_that_is_invoked_as_an_event_ends_its_run_by_a_callback() {
     assert_eq!((job.attempt, job.result.unwrap().get()), (1, r#""by callback""#));
 }
 
+#[tokio::test]
+async fn a_run_has_the_shorter_of_lambdas_time_and_the_dispatchers() {
+    let lambda = start().await;
+    let job = Say { word: "how long".to_owned() }.job();
+    // The emulator gives a minute.
+    for (timeout_s, most_ms) in [(600, 60_000), (20, 20_000)] {
+        let dispatch = Dispatch::of_job(job.clone().timeout(Duration::from_secs(timeout_s)));
+        let answer = lambda.invoke(&event_of(&dispatch.signed(&Secrets::parse([SECRET]).unwrap()))).await.unwrap();
+        let result: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let ms = result["ms"].as_u64().unwrap();
+        assert!(ms <= most_ms && ms > most_ms / 2, "{ms} ms of {most_ms}");
+    }
+}
+
+/// A dispatch as the event of a function URL.
+fn event_of(request: &Request<Bytes>) -> Value {
+    let headers =
+        request.headers().iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
+    emulator::event_of(&headers, std::str::from_utf8(request.body()).unwrap(), false)
+}
+
 /// A signed dispatch, as events of the services that invoke functions carry it: what was signed, or as base64.
 fn events() -> Vec<(&'static str, Value)> {
     let request = Dispatch::of(&Say { word: "a result".to_owned() }).signed(&Secrets::parse([SECRET]).unwrap());
-    let body = std::str::from_utf8(request.body()).unwrap();
-    let headers: serde_json::Map<_, _> =
-        request.headers().iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
+    let url = event_of(&request);
+    let (headers, body) = (url["headers"].as_object().unwrap(), &url["body"]);
     let multi: serde_json::Map<_, _> = headers.iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
-    let url = emulator::event_of(&headers, body, false);
     let mut base64 = url.clone();
     base64["isBase64Encoded"] = json!(true);
-    base64["body"] = json!(emulator::base64(body.as_bytes()));
+    base64["body"] = json!(emulator::base64(request.body()));
     let rest = json!({"resource": "/{proxy+}", "path": "/f", "httpMethod": "POST", "headers": headers,
         "multiValueHeaders": multi, "queryStringParameters": null, "multiValueQueryStringParameters": null,
         "pathParameters": null, "stageVariables": null, "isBase64Encoded": false, "body": body,
