@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint docs unit examples venv python infra image-check deny bench fuzz
+.PHONY: help run test check fmt lint docs unit examples venv python pythons infra image-check deny bench fuzz
 
 # Arguments of `make run`, such as: make run ARGS='--once --fresh'
 ARGS ?=
@@ -57,6 +57,26 @@ python: venv ## The Python SDK: types, lints, tests against the real binary
 	cargo build --locked --workspace --bin posthaste --example axum
 	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv/bin"; cd sdk-python; \
 	"$$venv/ruff" check .; "$$venv/ruff" format --check .; "$$venv/mypy" --strict -p posthaste; "$$venv/pytest"
+	@$(MAKE) --no-print-directory pythons
+
+# What needs no server, on each other Python that the package promises, with none of the stacks that it works with.
+pythons: venv ## The Python SDK's types and unit tests on the other Pythons of this machine
+	@target="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")"; cd sdk-python; \
+	own="$$($(PYTHON) -c 'import sys; print(sys.version_info.minor)')"; \
+	for minor in 10 11 12 13 14; do \
+		[ $$minor != "$$own" ] || continue; \
+		found=; for each in python3.$$minor ~/.pyenv/versions/3.$$minor.*/bin/python3; do \
+			if "$$each" --version >/dev/null 2>&1; then found="$$each"; break; fi; done; \
+		if [ -z "$$found" ]; then echo "NOT CHECKED: Python 3.$$minor is not on this machine" >&2; continue; fi; \
+		other="$$target/venv-3.$$minor"; packages="$$(grep -E '^(mypy|pydantic|pytest)==' tests/requirements.txt)"; \
+		wanted="$$(pwd; "$$found" --version; cat pyproject.toml; echo "$$packages")"; \
+		if [ "$$wanted" != "$$(cat "$$other/holds" 2>/dev/null)" ]; then \
+			"$$target/venv/bin/uv" venv --quiet --clear --python "$$("$$found" -c 'import sys; print(sys.executable)')" "$$other"; \
+			"$$target/venv/bin/uv" pip install --quiet --python "$$other/bin/python" $$packages -e .; echo "$$wanted" > "$$other/holds"; fi; \
+		"$$other/bin/python" --version; "$$other/bin/mypy" --strict -p posthaste; \
+		"$$other/bin/pytest" --ignore=tests/producer --ignore-glob='*_e2e.py' \
+			--ignore=tests/test_dev.py --ignore=tests/test_docs.py --ignore=tests/test_readme.py --ignore=tests/test_tutorials.py; \
+	done
 
 # Terraform itself comes from no package registry: without one the tests say what they did not check, and check the rest.
 infra: ## The Terraform modules and the container file: terraform test, checkov, hadolint, a real Postgres (no size: image-check)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from conftest import Dev
@@ -118,3 +119,13 @@ def test_the_async_client_says_the_same(producer: Producer, work: Work) -> None:
 
     asyncio.run(main())
     assert producer.ended(job)["result"] == "done"
+
+
+def test_a_lambda_that_is_invoked_as_an_event_ends_its_run_by_a_callback(producer: Producer) -> None:
+    """What it returns is lost: Lambda tells nobody."""
+    with serving("lambda_invoke") as url:
+        producer.endpoint("event", url, format="lambda", invocation_type="event")
+        ended = producer.ended(producer.enqueue("callback_first", endpoint="event"))
+        calls = json.loads(urlopen(f"{url.partition('/2015')[0]}/_calls", timeout=10).read())
+    assert (ended["state"], ended["result"], len(ended["attempts"])) == ("completed", "before the 202", 1)
+    assert {call["headers"]["x-amz-invocation-type"] for call in calls} == {"Event"}
