@@ -62,11 +62,11 @@ def test_the_readme_works_as_printed(dev: Dev, tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    for result in ("Hello, cli!", '"hello":"Ada"', "Hello Ada, attempt 1"):
+    for result in ("Hello, cli!", '"welcome":"Ada"', "Hello Ada, attempt 1"):
         assert result in done.stdout, f"{result} is not in\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("info", ["python greeter.py", "rust"])
+@pytest.mark.parametrize("info", ["python welcomer.py", "rust"])
 def test_a_handler_of_the_readme_has_at_most_fifteen_lines(info: str) -> None:
     (handler,) = [text for other, text in BLOCKS if other == info]
     assert len(handler.splitlines()) <= 15
@@ -92,6 +92,6 @@ def test_the_order_of_the_readme_and_its_job_commit_or_roll_back_together(dev: D
         kept = connection.execute("select email from orders").fetchall()
         jobs = connection.execute(
             "select args ->> 'name' from posthaste.jobs where args ->> 'name' like '%@example.com'"
-            " and kind = 'hello'"
+            " and kind = 'welcome'"
         ).fetchall()
         assert (kept, jobs) == ([("ada@example.com",)], [("ada@example.com",)])
