@@ -82,7 +82,7 @@ pythons: venv ## The Python SDK's types and unit tests on the other Pythons of t
 infra: ## The Terraform modules and the container file: terraform test, checkov, hadolint, a real Postgres (no size: image-check)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.10 or newer, with venv" >&2; exit 1; }
 	@$(TOOLCHAIN)
-	cargo build --locked --bin posthaste
+	cargo build --locked --workspace --bin posthaste
 	@venv="$$(realpath -m "$${CARGO_TARGET_DIR:-target}")/venv-infra"; cd terraform/tests; \
 	wanted="$$(pwd; $(PYTHON) --version; cat requirements.txt)"; \
 	if [ "$$wanted" != "$$(cat "$$venv/holds" 2>/dev/null)" ]; then \
