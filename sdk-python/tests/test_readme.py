@@ -4,23 +4,21 @@
 """
 
 import contextlib
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 from conftest import BINARY, ROOT, Dev
 from serving import free_port, listens
+from test_tutorials import typed
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(?P<info>[a-z]+[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(block["info"], block["text"]) for block in BLOCK.finditer(README)]
 
 
-def typed(dev: Dev) -> str:
+def steps(dev: Dev) -> str:
     """The shell's part as one script."""
     lines = ["set -eu"]
     for info, text in BLOCKS:
@@ -42,25 +40,14 @@ def test_the_readme_works_as_printed(dev: Dev, tmp_path: Path) -> None:
     """
     assert not listens(9000), "port 9000 is taken: end what listens there, or the README's jobs go to it"
     script, environments = re.subn(
-        r"^(python3 -m venv|pip install) .*$", "true", typed(dev), flags=re.MULTILINE
+        r"^(python3 -m venv|pip install) .*$", "true", steps(dev), flags=re.MULTILINE
     )
     assert environments == 2, "the page makes an environment and installs into it"
     script, programs = re.subn(
         r"^cargo run .* --example axum &$", f"{BINARY.parent}/examples/axum &", script, flags=re.M
     )
     assert programs == 1, "the page runs the example in Rust"
-    done = subprocess.run(
-        ["timeout", "90", "bash", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{BINARY.parent}:{os.environ['PATH']}",
-            "POSTHASTE_DATA_DIR": str(dev.home),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = typed(script, dev, tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     for result in ("Hello, cli!", '"welcome":"Ada"', "Hello Ada, attempt 1"):
         assert result in done.stdout, f"{result} is not in\n{done.stdout}\n{done.stderr}"
