@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, debug_span, info, warn};
 
 use crate::{
+    auth::Unauthorized,
     breaker::{Consequence, State},
     context::Context,
     egress::{Answer, SendError},
@@ -142,11 +143,11 @@ fn request(
 /// Nothing was sent. Without credentials the run is given back, and nothing is claimed until there are some.
 fn unsent(context: &Context, ending: &mut Ending, why: &Unsent, facts: &Facts) {
     let code = match why {
-        Unsent::NoCredentials => {
+        Unsent::Unauthorized(Unauthorized::NoCredentials) => {
             context.credentials.ended();
             return ending.end(Outcome::Released, facts);
         }
-        Unsent::Header(_) => "unsendable",
+        Unsent::Header(_) | Unsent::Unauthorized(Unauthorized::Unsignable(_)) => "unsendable",
         Unsent::TooLarge { .. } => "payload_too_large",
     };
     ending.end(Outcome::GaveUp { error: RunError::new(code, why.to_string()) }, facts);

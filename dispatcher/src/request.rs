@@ -16,7 +16,7 @@ use posthaste_protocol::{
 use posthaste_service::{clock, entropy, telemetry};
 use tracing::Span;
 
-use crate::{auth::NoCredentials, target::Target};
+use crate::{auth::Unauthorized, target::Target};
 
 /// What is POSTed for one run.
 pub struct DispatchRequest {
@@ -40,15 +40,9 @@ pub enum Unsent {
         /// How large it may be.
         max: usize,
     },
-    /// The endpoint's credentials have ended, and there are no new ones yet.
-    #[error("there are no valid credentials now")]
-    NoCredentials,
-}
-
-impl From<NoCredentials> for Unsent {
-    fn from(_: NoCredentials) -> Self {
-        Self::NoCredentials
-    }
+    /// It cannot say who sends it.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
 }
 
 /// Builds and signs the request of `run`. `callback` says how it may call back; `span` is the attempt's.

@@ -21,6 +21,8 @@ const MINT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How early, at most, something that ends is minted again: Google's metadata server hands out the same token until some
 /// minutes before its end.
 const EARLY: Duration = Duration::from_mins(10);
+/// The shortest life that is of use: a source that hands out less has failed, and is not asked every second.
+const SHORTEST: Duration = Duration::from_secs(2);
 /// The first and the longest wait after a minting that failed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
@@ -157,9 +159,18 @@ async fn mint(minter: &Arc<Minter>, source: &Source) -> Result<Minted, String> {
     let mut minting = JoinSet::new();
     minting.spawn(async move { minter.mint(&source).await });
     match tokio::time::timeout(MINT_TIMEOUT, minting.join_next()).await {
-        Ok(Some(Ok(result))) => result.map_err(|error| error.to_string()),
+        Ok(Some(Ok(result))) => result.map_err(|error| error.to_string()).and_then(of_use),
         Ok(_) => Err("minting failed inside".to_owned()),
         Err(_) => Err(format!("no credentials within {} s", MINT_TIMEOUT.as_secs())),
+    }
+}
+
+fn of_use(minted: Minted) -> Result<Minted, String> {
+    match minted.life {
+        Some(life) if life < SHORTEST => {
+            Err(format!("what was handed out ends in {} s, the least is {} s", life.as_secs(), SHORTEST.as_secs()))
+        }
+        _ => Ok(minted),
     }
 }
 
@@ -190,6 +201,16 @@ mod tests {
         }
         assert_eq!(refresh_after(Duration::ZERO), seconds(1));
         assert_eq!(usable(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_ends_at_once_is_a_failure_and_not_minted_every_second() {
+        let minted = |life| Minted { credential: Credential::Token(http::HeaderValue::from_static("Bearer x")), life };
+        for life in [0, 1] {
+            let said = of_use(minted(Some(Duration::from_secs(life)))).unwrap_err();
+            assert_eq!(said, format!("what was handed out ends in {life} s, the least is 2 s"));
+        }
+        assert!(of_use(minted(Some(SHORTEST))).is_ok() && of_use(minted(None)).is_ok());
     }
 
     #[test]

@@ -41,9 +41,16 @@ pub enum Authorizer {
     AwsSigv4(Scope, Arc<Kept>),
 }
 
-/// No valid credentials are there now. The endpoint is left out until there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoCredentials;
+/// Why a request cannot be authenticated.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthorized {
+    /// No valid credentials are there now. The endpoint is left out until there are.
+    #[error("there are no valid credentials now")]
+    NoCredentials,
+    /// This request has something that no signature can be made of, whatever the credentials.
+    #[error("the request cannot be signed: {0}")]
+    Unsignable(String),
+}
 
 impl Authorizer {
     /// What `spec` asks for. `Err` says for people why it cannot be had.
@@ -89,7 +96,7 @@ impl Authorizer {
     }
 
     /// Adds what proves who sends this POST. Never waits.
-    pub fn apply(&self, uri: &Uri, headers: &mut HeaderMap, body: &[u8]) -> Result<(), NoCredentials> {
+    pub fn apply(&self, uri: &Uri, headers: &mut HeaderMap, body: &[u8]) -> Result<(), Unauthorized> {
         match self {
             Self::None => {}
             Self::Fixed(name, value) => {
@@ -97,14 +104,16 @@ impl Authorizer {
             }
             Self::Token(name, kept) => {
                 let Some(Credential::Token(value)) = kept.credential().as_deref().cloned() else {
-                    return Err(NoCredentials);
+                    return Err(Unauthorized::NoCredentials);
                 };
                 headers.insert(name, value);
             }
             Self::AwsSigv4(scope, kept) => {
-                let credential = kept.credential().ok_or(NoCredentials)?;
-                let Credential::Aws(identity) = &*credential else { return Err(NoCredentials) };
-                scope.sign(identity, clock::unix_now(), uri, headers, body).map_err(|_| NoCredentials)?;
+                let credential = kept.credential().ok_or(Unauthorized::NoCredentials)?;
+                let Credential::Aws(identity) = &*credential else {
+                    return Err(Unauthorized::NoCredentials);
+                };
+                scope.sign(identity, clock::unix_now(), uri, headers, body).map_err(|error| Unauthorized::Unsignable(error.to_string()))?;
             }
         }
         Ok(())
