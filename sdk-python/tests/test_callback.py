@@ -139,6 +139,8 @@ def test_a_checkpoint_that_came_too_late_is_told_the_number_to_name() -> None:
     [
         Response(429, {"retry-after": "0"}, b"{}"),
         Response(503, {"retry-after": "0.01"}, b"{}"),
+        Response(502, {"content-type": "text/html"}, b"<html>"),
+        Response(504, {}, b""),
         TransportError("reset"),
     ],
 )

@@ -91,10 +91,17 @@ def test_a_format_that_is_not_the_endpoints_is_found_out() -> None:
 
 def test_what_an_envelope_says_goes_before_headers_that_nobody_signed() -> None:
     body, headers = written(Draft("harmless", {}, grant=Grant("https://ours.example", "ph1.ours")))
-    forged = {**headers, "posthaste-kind": "transfer", "posthaste-callback-url": "https://theirs.example"}
+    forged = {**headers, "posthaste-queue": "other", "posthaste-callback-url": "https://theirs.example"}
     dispatch = read(forged, body)
-    assert dispatch.kind == "harmless"
+    assert dispatch.queue == "default"
     assert dispatch.grant == Grant("https://ours.example", "ph1.ours")
+
+
+@pytest.mark.parametrize("name", ["posthaste-job-id", "posthaste-kind"])
+def test_an_envelope_beside_headers_of_another_job_is_refused(name: str) -> None:
+    body, headers = written(Draft("transfer", {"cents": 1}, id=7))
+    with pytest.raises(MalformedDispatch, match=f"the envelope and {name} are of different jobs"):
+        read({**headers, name: "8"}, body)
 
 
 def test_a_header_that_is_missing_is_named() -> None:
@@ -110,7 +117,7 @@ def test_a_header_that_is_missing_is_named() -> None:
         ({}, b"{}", "this is no envelope"),
         ({}, b'{"protocol":1,"job":{},"args":1,"callback":null}', "id is missing"),
         ({}, b'{"protocol":2,"job":{},"args":1,"callback":null}', "protocol 2 is not known"),
-        ({}, b'{"protocol":1,"job":{"id":[]},"args":1,"callback":null}', "not a dispatch"),
+        ({}, b'{"protocol":1,"job":{"id":[],"kind":"k"},"args":1,"callback":null}', "not a dispatch"),
     ],
 )
 def test_what_is_no_dispatch_is_refused_by_its_fault(headers: dict[str, str], body: bytes, says: str) -> None:

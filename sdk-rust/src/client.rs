@@ -16,15 +16,15 @@ use url::Url;
 
 pub use self::pages::{JobFilter, Pages};
 pub use crate::http_client::{CallError, Problem};
-use crate::{JobId, NewJob, State, http_client};
+use crate::{JobId, NewJob, State, http_client, new_job::Document};
 
 /// How long an answer may take that is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that one request waits.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// A client of the API. Every call is repeated, up to five times, where the server was busy or nobody answered. Prints
-/// without its key.
+/// A client of the API. A call is repeated, up to five times, where the server was busy or nobody answered, unless it says
+/// otherwise. Prints without its key.
 ///
 /// ```no_run
 /// # async fn enqueue() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,6 +84,18 @@ pub struct Explanation {
     pub misconfigured: bool,
 }
 
+#[derive(Deserialize)]
+struct Batch {
+    jobs: Vec<Enqueued>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Enqueued {
+    Job(JobRef),
+    Refused { error: Problem },
+}
+
 impl Client {
     /// A client of the API at this URL, as `https://posthaste.internal:8710`, with the API key of `POSTHASTE_API_KEY`, if
     /// that is set.
@@ -111,11 +123,7 @@ impl Client {
     /// Enqueues a job under an idempotency key of the caller's, 1 to 255 printable characters: the same key and job again,
     /// within 24 h, is the same job; with another job it is a problem `idempotency_mismatch`.
     pub async fn enqueue_once(&self, job: &NewJob, idempotency_key: &str) -> Result<JobRef, CallError> {
-        let document = job.document(false).map_err(|error| {
-            // The error is shared with the job: its text is what can be kept.
-            CallError::Json(<serde_json::Error as serde::ser::Error>::custom(error))
-        })?;
-        let body = serde_json::to_vec(&document)?;
+        let body = serde_json::to_vec(&document(job)?)?;
         let url = self.url(&["jobs"])?;
         http_client::call(TIMEOUT, |client| {
             let request = self.authorized(client.post(url.clone())).header("content-type", "application/json");
@@ -126,6 +134,33 @@ impl Client {
             }
         })
         .await
+    }
+
+    /// Enqueues at most 10,000 jobs of 16 MiB together: the sound ones are committed, all or none, and each of the others
+    /// tells its problem; in the order given. A trace context is that of the first job that has one.
+    ///
+    /// Never repeated: after [`CallError::Unreachable`] nobody knows whether they were committed.
+    pub async fn enqueue_many(
+        &self,
+        jobs: impl IntoIterator<Item = NewJob>,
+    ) -> Result<Vec<Result<JobRef, Problem>>, CallError> {
+        let jobs: Vec<NewJob> = jobs.into_iter().collect();
+        let documents: Vec<_> = jobs.iter().map(document).collect::<Result<_, _>>()?;
+        let body = serde_json::to_vec(&documents)?;
+        let url = self.url(&["jobs", "batch"])?;
+        let batch: Batch = http_client::call_once(TIMEOUT, |client| {
+            let request = self.authorized(client.post(url)).header("content-type", "application/json").body(body);
+            match jobs.iter().find_map(|job| job.traceparent.as_ref()) {
+                Some(traceparent) => request.header("traceparent", traceparent),
+                None => request,
+            }
+        })
+        .await?;
+        let outcomes = batch.jobs.into_iter().map(|one| match one {
+            Enqueued::Job(job) => Ok(job),
+            Enqueued::Refused { error } => Err(error),
+        });
+        Ok(outcomes.collect())
     }
 
     /// The job as it is, with its newest 50 attempts.
@@ -173,6 +208,13 @@ impl Client {
         .await
     }
 
+    /// Makes an ended job available again, or a scheduled one now; a problem `conflict` where it is neither. Never
+    /// repeated.
+    pub async fn retry(&self, id: JobId) -> Result<JobRef, CallError> {
+        let url = self.job_url(id, &["retry"])?;
+        http_client::call_once(TIMEOUT, |client| self.authorized(client.post(url))).await
+    }
+
     /// Why the job is not running.
     pub async fn explain(&self, id: JobId) -> Result<Explanation, CallError> {
         self.get(&self.job_url(id, &["explain"])?, TIMEOUT).await
@@ -200,6 +242,12 @@ impl Client {
             None => request,
         }
     }
+}
+
+/// The job as the API takes it: its trace context goes into a header.
+fn document(job: &NewJob) -> Result<Document<'_>, CallError> {
+    // The error is shared with the job: its text is what can be kept.
+    job.document(false).map_err(|error| CallError::Json(<serde_json::Error as serde::ser::Error>::custom(error)))
 }
 
 fn base(url: &str) -> Result<Url, CallError> {

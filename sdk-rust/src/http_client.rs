@@ -84,9 +84,19 @@ pub(crate) fn shared() -> Result<&'static reqwest::Client, CallError> {
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+        // Keys and tokens go to the URL they are meant for, and not to what an environment variable names.
+        .no_proxy()
         .user_agent(concat!("posthaste-rust/", env!("CARGO_PKG_VERSION")))
         .build()?;
     Ok(SHARED.get_or_init(|| client))
+}
+
+/// Makes a call once: one that must not be made twice.
+pub(crate) async fn call_once<T: DeserializeOwned>(
+    timeout: Duration,
+    request: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder,
+) -> Result<T, CallError> {
+    read(request(shared()?).timeout(timeout).send().await?).await
 }
 
 /// Makes a call that may be made twice, until it is answered for good: not by 429 or 503, nor by a proxy's 502 or 504.

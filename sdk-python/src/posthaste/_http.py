@@ -24,6 +24,7 @@ from .errors import ConfigurationError, Problem, TransportError
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 ATTEMPTS = 5
 _MAX_WAIT_S = 10.0
+_AGAIN = frozenset({429, 502, 503, 504})
 _IDLE = 8
 _CHUNK = 64 * 1024
 
@@ -197,7 +198,7 @@ def _has_ended(sock: socket.socket) -> bool:
 
 
 def retrying(send: Send, request: Request, timeout: float) -> Response:
-    """Send a request that may be repeated, up to five times: after a 429, a 503 and a lost connection.
+    """Send a request that may be repeated, up to five times: after a 429, 502, 503, 504 and no answer.
 
     Waits as `retry-after` says, else ever longer; at most 10 s each time. `timeout` is that of each try.
     """
@@ -205,7 +206,7 @@ def retrying(send: Send, request: Request, timeout: float) -> Response:
         wait = None
         try:
             response = send(request, timeout)
-            if response.status not in (429, 503) or attempt == ATTEMPTS:
+            if response.status not in _AGAIN or attempt == ATTEMPTS:
                 return response
             wait = response.retry_after
         except TransportError:

@@ -53,8 +53,9 @@ class CallbackAnswer:
 class CallbackClient:
     """Says how a job stands, with the token of one of its runs.
 
-    Each call is repeated after a 429, a 503 and a lost connection, up to five times. Refusals are raised:
-    `InvalidToken`, `ActionNotAllowed`, `LeaseSuperseded`, `AlreadyFinalized`, `PastRetention`, or `Problem`.
+    Each call is repeated after a 429, 502, 503, 504 and a lost connection, up to five times. Refusals are
+    raised: `InvalidToken`, `ActionNotAllowed`, `LeaseSuperseded`, `AlreadyFinalized`, `PastRetention`, or
+    `Problem`.
     """
 
     def __init__(

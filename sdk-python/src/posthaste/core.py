@@ -20,7 +20,7 @@ from .job import AsyncJob, Job
 from .outcome import Outcome
 
 SECRET_VARIABLE = "POSTHASTE_SIGNING_SECRET"  # noqa: S105, a name
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 40 * 1024 * 1024
 """The largest body that is read: args, steps, and a resume of 32 MiB."""
 _log = logging.getLogger("posthaste")
 

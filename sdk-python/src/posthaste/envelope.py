@@ -71,7 +71,7 @@ def read(headers: Mapping[str, str], body: bytes, format: Format = "envelope") -
     """Read a dispatch. Header names are in lower case. Raises `MalformedDispatch`.
 
     The format is not guessed: args may be made to look like an envelope, and headers are not signed. What is
-    in an envelope and in a header too is read from the envelope.
+    in an envelope and in a header too is read from the envelope; id and kind must be the same in both.
     """
     try:
         document = json.loads(body)
@@ -106,6 +106,11 @@ def _from_envelope(document: Any, headers: Mapping[str, str]) -> Dispatch:
             f"protocol {document['protocol']} is not known here: install a newer posthaste"
         )
     job, callback, resume = document["job"], document["callback"], document.get("resume")
+    # Args of an endpoint that is `raw` by mistake may be an envelope too: what the dispatcher says beside it,
+    # they do not choose.
+    for name, said in (("posthaste-job-id", job["id"]), ("posthaste-kind", job["kind"])):
+        if headers.get(name, said) != said:
+            raise MalformedDispatch(f"the envelope and {name} are of different jobs: check `format`")
     return Dispatch(
         id=int(job["id"]),
         kind=job["kind"],

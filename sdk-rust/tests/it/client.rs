@@ -85,6 +85,47 @@ async fn a_refused_job_names_its_fields() {
 }
 
 #[tokio::test]
+async fn of_a_batch_the_sound_jobs_are_enqueued_and_the_others_tell_their_problem() {
+    let mut rig = Rig::start().await;
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let jobs = [
+        NewJob::new("k", &1).traceparent(traceparent),
+        NewJob::new("no spaces", &2).priority(9),
+        NewJob::new("k", &3).tag("last"),
+    ];
+    let outcomes = rig.client.enqueue_many(jobs).await.unwrap();
+    let [Ok(first), Err(refused), Ok(last)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!((&*refused.code, refused.status, refused.errors.len()), ("invalid", 422, 2));
+    assert_eq!(rig.client.job(first.id).await.unwrap().args.get(), "1");
+    assert_eq!(rig.client.job(last.id).await.unwrap().tags, ["last"]);
+    assert_eq!(sql::count(&mut rig.connection, "job").await, 2);
+    let traced = format!("select bool_and(trace = '{traceparent}')::text from posthaste.job");
+    assert_eq!(sql::text(&mut rig.connection, &traced).await, "true");
+}
+
+#[tokio::test]
+async fn an_ended_job_runs_again_and_one_that_is_available_is_in_conflict() {
+    let rig = Rig::start().await;
+    let id = rig.client.enqueue(&NewJob::new("nobody", &1)).await.unwrap().id;
+    assert_eq!(rig.client.retry(id).await.unwrap_err().code(), Some("conflict"));
+    rig.client.cancel(id, None).await.unwrap();
+    assert_eq!(rig.client.retry(id).await.unwrap().state, State::Available);
+    assert_eq!(rig.client.job(id).await.unwrap().state, State::Available);
+}
+
+#[tokio::test]
+async fn what_must_not_be_done_twice_is_asked_for_once() {
+    let api = FakeEndpoint::start().await;
+    api.on("/v1/jobs/batch", [Answer::cut()]);
+    api.on("/v1/jobs/1/retry", [Answer::cut()]);
+    let client = Client::new(&api.url("")).unwrap();
+    let lost = client.enqueue_many([NewJob::new("k", &1)]).await.unwrap_err();
+    assert!(matches!(lost, CallError::Unreachable(_)), "{lost}");
+    assert!(matches!(client.retry(posthaste::JobId(1)).await, Err(CallError::Unreachable(_))));
+    assert_eq!(api.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_call_is_repeated_with_the_same_key_while_the_server_is_busy_or_gone() {
     let api = FakeEndpoint::start().await;
     let busy = Answer::status(503).header("retry-after", "0.01").header("content-type", "application/problem+json");

@@ -42,7 +42,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 class Client:
     """Enqueues jobs over HTTP, and reads and steers them. Safe to use from many threads.
 
-    What can be repeated is repeated, up to five times: after a 429, a 503 and a lost connection, as
+    What can be repeated is repeated, up to five times: after a 429, 502, 503, 504 and a lost connection, as
     `retry-after` says. Refusals are raised as `Problem`s.
     """
 
