@@ -180,6 +180,38 @@ def test_invoke_of_a_function_that_takes_too_long_or_exits_is_an_error_of_the_fu
     assert json.loads(body)["errorType"] == "Runtime.ExitError"
 
 
+@pytest.mark.parametrize(
+    ("path", "body_format", "status", "code", "message"),
+    [
+        ("/", "envelope", 502, "http_502", "Internal Server Error"),
+        (
+            "/2015-03-31/functions/function/invocations",
+            "lambda",
+            200,
+            "function_error",
+            "timed out after 2.00 seconds",
+        ),
+    ],
+)
+def test_a_lambda_that_takes_too_long_is_stopped_and_tried_again(
+    producer: Producer,
+    emulator: str,
+    path: str,
+    body_format: str,
+    status: int,
+    code: str,
+    message: str,
+) -> None:
+    name = f"stuck_{body_format}"
+    producer.endpoint(name, emulator + path, format=body_format)
+    ended = producer.ended(producer.enqueue("stuck", endpoint=name))
+    stopped = ended["attempts"][-1]
+    assert (stopped["outcome"], stopped["class"], stopped["http_status"]) == ("retried", "responded", status)
+    assert stopped["error"]["code"] == code
+    assert message in stopped["error"]["message"]
+    assert (ended["state"], ended["result"]) == ("completed", ended["attempt"])
+
+
 def test_invoke_as_an_event_is_accepted_at_once_and_too_many_are_throttled(emulator: str) -> None:
     assert invoke(emulator, event("slow"), x_amz_invocation_type="Event")[0] == 202
     deadline = time.monotonic() + 10

@@ -205,6 +205,13 @@ async def slow(job: AsyncJob) -> Any:
         raise
 
 
+@app.job("stuck")
+def stuck(job: Job) -> int:
+    if job.attempt == 1:
+        time.sleep(60)
+    return job.attempt
+
+
 @app.job("exit")
 def leave(job: Job) -> int:
     if job.attempt == 1:
