@@ -28,6 +28,7 @@ pub struct Metrics {
     pub(crate) batch_jobs: HistogramVec,
     pub(crate) waiters: GaugeVec,
     queue_depth: GaugeVec,
+    queue_stranded: GaugeVec,
     queue_lag: GaugeVec,
     counted: Mutex<Option<Instant>>,
 }
@@ -59,9 +60,14 @@ impl Metrics {
                 "Runs that may start now in the 100 deepest queues, counted to 100,000 a lane and 1,000,000 in all.",
                 &["queue"],
             ),
+            queue_stranded: registry.gauge_vec(
+                "posthaste_queue_stranded",
+                "Of the runs that may start now, those that no endpoint takes, or a paused one.",
+                &["queue"],
+            ),
             queue_lag: registry.gauge_vec(
                 "posthaste_queue_lag_seconds",
-                "How long the run that is first in line has waited.",
+                "How long the run that is first in line has waited, of those that an endpoint takes.",
                 &["queue"],
             ),
             counted: Mutex::new(None),
@@ -70,11 +76,13 @@ impl Metrics {
 
     fn show_depth(&self, queues: &[Depth]) {
         self.queue_depth.reset();
+        self.queue_stranded.reset();
         self.queue_lag.reset();
         for queue in queues {
             #[expect(clippy::cast_precision_loss, reason = "counts are capped at a million")]
-            let available = queue.available as f64;
+            let (available, stranded) = (queue.available as f64, queue.stranded as f64);
             self.queue_depth.with_label_values(&[&queue.queue]).set(available);
+            self.queue_stranded.with_label_values(&[&queue.queue]).set(stranded);
             self.queue_lag.with_label_values(&[&queue.queue]).set(queue.lag_s);
         }
     }

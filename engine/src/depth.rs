@@ -16,7 +16,9 @@ pub struct Depth {
     pub queue: String,
     /// Runs that may start now, as far as they were counted.
     pub available: i64,
-    /// Seconds since the run that is first in line was due.
+    /// Those of them that no endpoint takes, or a paused one.
+    pub stranded: i64,
+    /// Seconds since the run was due that is first in line of those that an endpoint takes.
     pub lag_s: f64,
 }
 
@@ -24,6 +26,13 @@ pub struct Depth {
 pub async fn depth(connection: &mut PgConnection) -> Result<Vec<Depth>, EngineError> {
     let rows = sqlx::query(include_str!("sql/depth.sql")).bind(LANE_CAP).bind(TOTAL_CAP).fetch_all(connection).await?;
     rows.iter()
-        .map(|row| Ok(Depth { queue: row.try_get(0)?, available: row.try_get(1)?, lag_s: row.try_get(2)? }))
+        .map(|row| {
+            Ok(Depth {
+                queue: row.try_get(0)?,
+                available: row.try_get(1)?,
+                stranded: row.try_get(2)?,
+                lag_s: row.try_get(3)?,
+            })
+        })
         .collect()
 }

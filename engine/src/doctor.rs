@@ -5,6 +5,9 @@ use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
 use crate::EngineError;
 
+/// The most jobs counted of one kind.
+const STRANDED_CAP: i64 = 10_000;
+
 /// The server and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
@@ -44,7 +47,7 @@ pub struct Holder {
 pub struct Fleet {
     /// Dispatchers that beat within 15 s.
     pub alive: i64,
-    /// Dispatchers that did not.
+    /// Dispatchers that did not, and hold runs or did until five minutes ago.
     pub silent: i64,
     /// Claim batches of dispatchers that are gone; a rescue takes them.
     pub orphaned_leases: i64,
@@ -52,6 +55,17 @@ pub struct Fleet {
     pub ranges_ahead: i64,
     /// All ranges.
     pub ranges: i64,
+}
+
+/// A kind whose jobs no endpoint takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranded {
+    /// The kind.
+    pub kind: String,
+    /// The endpoint that the jobs name, which does not exist.
+    pub endpoint: Option<String>,
+    /// How many may start now, counted to 10,000.
+    pub jobs: i64,
 }
 
 /// The settings of the server.
@@ -88,6 +102,14 @@ pub async fn holders(connection: &mut PgConnection) -> Result<Vec<Holder>, Engin
 /// Jobs among the newest 100,000 ids that are nowhere, at most 100 of them. Always none.
 pub async fn nowhere(connection: &mut PgConnection) -> Result<Vec<i64>, EngineError> {
     Ok(sqlx::query_scalar(include_str!("sql/doctor_nowhere.sql")).fetch_all(connection).await?)
+}
+
+/// Kinds that no endpoint takes, at most 20, those with the most jobs first.
+pub async fn stranded(connection: &mut PgConnection) -> Result<Vec<Stranded>, EngineError> {
+    let rows = sqlx::query(include_str!("sql/doctor_stranded.sql")).bind(STRANDED_CAP).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| Ok(Stranded { kind: row.try_get(0)?, endpoint: row.try_get(1)?, jobs: row.try_get(2)? }))
+        .collect()
 }
 
 /// The dispatchers and the ranges.

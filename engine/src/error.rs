@@ -44,7 +44,7 @@ pub enum EngineError {
         known: i64,
     },
     /// A migration that was applied is not the one this binary has.
-    #[error("migration {0} was changed after it was applied")]
+    #[error("migration {0} was changed after it was applied: another build made this schema")]
     MigrationChanged(i64),
     /// Anything else that Postgres or the driver said.
     #[error("database error: {0}")]

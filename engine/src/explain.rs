@@ -160,7 +160,8 @@ impl Facts {
         match self.state {
             State::Completed | State::Cancelled | State::Dead => {
                 let at = self.finished_at.map(|at| format!(" at {}", show(at))).unwrap_or_default();
-                (Reason::Ended, format!("the job ended{at}: it is {}", self.state))
+                let why = self.last.as_ref().map(LastRun::why).unwrap_or_default();
+                (Reason::Ended, format!("the job ended{at}: it is {}{why}", self.state))
             }
             State::Running => (Reason::Running, self.running()),
             State::Scheduled => (Reason::Scheduled, self.with_misconfigured(self.scheduled())),

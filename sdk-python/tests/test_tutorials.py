@@ -65,7 +65,8 @@ def test_a_tutorial_works_as_printed(name: str, dev: Dev, tmp_path: Path) -> Non
     """But for the port, and without the environment: the one that runs the tests has the same in it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    script = steps(TUTORIALS / name).replace("9000", str(port))
+    script, ports = re.subn(r"\b902[12]\b", str(port), steps(TUTORIALS / name))
+    assert ports == 2, "the function listens, and its endpoint says where"
     script, environments = re.subn(r"^(python3 -m venv|pip install) .*$", "true", script, flags=re.MULTILINE)
     assert environments == 2, "the page makes an environment and installs into it"
     (tmp_path / "sdk-python").symlink_to(ROOT / "sdk-python")
@@ -107,6 +108,8 @@ def test_what_the_page_on_rotation_prints_rotates(tmp_path: Path) -> None:
     assert '"job_id"' in (tmp_path / "good").read_text()
     secret_ring, token_ring = ((tmp_path / name).read_text() for name in ("secret.keys", "token.keys"))
     assert re.fullmatch(r"2:[0-9a-f]{64}\n?", secret_ring)
+    for name in ("secret.keys", "token.keys"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0, f"others may read {name}"
     assert re.fullmatch(r"2:[0-9a-f]{64},1:revoked\n?", token_ring)
 
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
-use posthaste_engine::migrate;
+use posthaste_engine::{EngineError, migrate};
 use posthaste_service::{
     config::DatabaseConfig,
     postgres::{Cluster, ClusterOptions, PgBinaries, StopMode, cache_dir, fetch, find_binaries},
@@ -35,8 +35,23 @@ impl Database {
             None => Self::start(home).await?,
         };
         let mut connection = connection::connect(&database.url).await?;
-        migrate::migrate(&mut connection).await?;
+        migrate::migrate(&mut connection).await.map_err(|error| database.of_another_version(error, home))?;
         Ok(database)
+    }
+
+    /// What `error` means for data that was kept, and what helps.
+    fn of_another_version(&self, error: EngineError, home: &Home) -> anyhow::Error {
+        let kept = self.cluster.is_some();
+        match error {
+            EngineError::MigrationChanged(_) | EngineError::SchemaTooNew { .. } if kept => {
+                let (folder, flag) = (home.root().display(), home.flag());
+                anyhow::Error::new(error).context(format!(
+                    "the data in {folder} is of another version of Posthaste: `posthaste dev --fresh{flag}` throws it away, \
+                     `--data-dir` takes another folder"
+                ))
+            }
+            error => error.into(),
+        }
     }
 
     async fn start(home: &Home) -> anyhow::Result<Self> {

@@ -1,6 +1,9 @@
-//! The fleet and the ledger: dispatchers, ranges, lost jobs, and what holds vacuum back.
+//! The fleet and the ledger: dispatchers, ranges, lost and stranded jobs, and what holds vacuum back.
 
-use posthaste_engine::{doctor, doctor::Holder};
+use posthaste_engine::{
+    doctor,
+    doctor::{Holder, Stranded},
+};
 use sqlx::PgConnection;
 
 use super::checkup::Checkup;
@@ -20,6 +23,9 @@ pub async fn check(checkup: &mut Checkup, connection: &mut PgConnection) {
     }
     if let Some(lost) = checkup.seen("jobs nowhere", doctor::nowhere(connection).await) {
         nowhere(checkup, &lost);
+    }
+    if let Some(found) = checkup.seen("kinds", doctor::stranded(connection).await) {
+        stranded(checkup, &found);
     }
     if let Some(found) = checkup.seen("vacuum horizon", doctor::holders(connection).await) {
         holders(checkup, &found);
@@ -73,6 +79,27 @@ fn nowhere(checkup: &mut Checkup, lost: &[i64]) {
         detail,
         "this is a bug in Posthaste, or tables were changed by hand: please report it",
     );
+}
+
+fn stranded(checkup: &mut Checkup, found: &[Stranded]) {
+    for Stranded { kind, endpoint, jobs } in found {
+        let (jobs, verb) = if *jobs == 1 { ("1 job".to_owned(), "waits") } else { (format!("{jobs} jobs"), "wait") };
+        match endpoint {
+            Some(named) => checkup.warn(
+                format!("kind {kind}"),
+                format!("{jobs} {verb} for endpoint {named}, which does not exist"),
+                format!("posthaste endpoint put {named} --spec @FILE, or cancel them"),
+            ),
+            None => checkup.warn(
+                format!("kind {kind}"),
+                format!("{jobs} {verb}, and no endpoint takes the kind"),
+                "add it to the kinds of an endpoint, or cancel them",
+            ),
+        }
+    }
+    if found.is_empty() {
+        checkup.ok("kinds", "every job that may start has an endpoint");
+    }
 }
 
 fn holders(checkup: &mut Checkup, found: &[Holder]) {

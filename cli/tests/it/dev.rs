@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     support::{Dev, gone, interrupt, posthaste, stderr, stdout},
@@ -55,6 +56,27 @@ fn an_interrupt_ends_it_well_and_leaves_nothing() {
 
     assert!(dev.process.wait().unwrap().success());
     assert!(gone(&postmaster, Duration::ZERO));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn data_of_another_version_is_named_with_what_helps() {
+    let mut dev = Dev::start();
+    let note = dev.note();
+    let mut connection = PgConnection::connect(note["database_url"].as_str().unwrap()).await.unwrap();
+    let change = "update posthaste.schema_migration set checksum = checksum + 1 where version = 3";
+    sqlx::raw_sql(change).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    // It may see the change before it hears this, and fail.
+    interrupt(&dev.process);
+    dev.process.wait().unwrap();
+
+    let output = dev.run(&["dev", "--once"]);
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("is of another version of Posthaste: `posthaste dev --fresh --data-dir "), "{said}");
+    assert!(said.contains("migration 3 was changed"), "{said}");
 }
 
 #[test]

@@ -113,7 +113,9 @@ impl Authorizer {
                 let Credential::Aws(identity) = &*credential else {
                     return Err(Unauthorized::NoCredentials);
                 };
-                scope.sign(identity, clock::unix_now(), uri, headers, body).map_err(|error| Unauthorized::Unsignable(error.to_string()))?;
+                scope
+                    .sign(identity, clock::unix_now(), uri, headers, body)
+                    .map_err(|error| Unauthorized::Unsignable(error.to_string()))?;
             }
         }
         Ok(())

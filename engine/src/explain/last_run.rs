@@ -1,11 +1,11 @@
-//! The run before: why a job that waits has not ended yet.
+//! The run before: why a job that waits has not ended yet, or why it ended.
 
 use sqlx::{Row, postgres::PgRow};
 
 /// More of a message than this hides the rest of the sentence.
 const MESSAGE_CHARS: usize = 200;
 
-/// How the last run of a job ended, when the job goes on.
+/// How the last run of a job ended, when the job goes on, is dead or cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LastRun {
     pub(super) run_lease: i64,
@@ -49,7 +49,8 @@ impl LastRun {
         format!("run {run} {what}{why} and used no attempt")
     }
 
-    fn why(&self) -> String {
+    /// `(http_500: …)` after a space, or nothing.
+    pub(super) fn why(&self) -> String {
         let Some(code) = &self.code else { return String::new() };
         let message = self.message.as_deref().unwrap_or_default();
         if message.is_empty() {

@@ -1,7 +1,11 @@
 -- doctor fleet: the dispatchers, the leases of those that are gone, and the ranges ahead of the job ids.
 select
   (select count(*) from posthaste.dispatcher where beat_at > now() - interval '15 seconds') as alive,
-  (select count(*) from posthaste.dispatcher where beat_at <= now() - interval '15 seconds') as silent,
+  -- One that holds nothing is history after five minutes; its row goes after an hour.
+  (select count(*) from posthaste.dispatcher d
+    where d.beat_at <= now() - interval '15 seconds'
+      and (d.beat_at > now() - interval '5 minutes'
+        or exists (select from posthaste.lease l where l.dispatcher_id = d.dispatcher_id))) as silent,
   (select count(*) from posthaste.lease l
     where not exists (
       select from posthaste.dispatcher d

@@ -60,7 +60,9 @@ async fn a_job_that_an_operator_runs_again_is_not_explained_by_the_end_before() 
     let id = enqueue(&mut connection, "'k', max_attempts => 1").await;
     let only = dispatcher.claim_one().await;
     dispatcher.finish(&only, failed("http_500")).await;
-    assert_eq!(explained(&mut connection, id).await.0, Reason::Ended);
+    let (reason, detail) = explained(&mut connection, id).await;
+    assert_eq!(reason, Reason::Ended);
+    assert!(detail.ends_with(": it is dead (http_500: as the test wants it)"), "{detail}");
 
     run(&mut connection, &format!("select posthaste.retry_v1({id})")).await;
 

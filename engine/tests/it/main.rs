@@ -27,6 +27,7 @@ mod rescue;
 mod roles;
 mod session;
 mod standing;
+mod stranded;
 mod suspend;
 mod suspend_races;
 mod time_out;
