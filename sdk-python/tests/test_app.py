@@ -203,7 +203,9 @@ def test_only_posts_are_jobs(app: Posthaste, method: str) -> None:
     )
 
 
-def test_what_posthaste_did_not_sign_is_a_401_and_runs_nothing(app: Posthaste) -> None:
+def test_what_posthaste_did_not_sign_is_a_401_and_runs_nothing(
+    app: Posthaste, caplog: pytest.LogCaptureFixture
+) -> None:
     app.job("k")(lambda: pytest.fail("it must not run"))
     request = sign("k", secret=SECRET)
     without = {name: text for name, text in request.headers.items() if name != "webhook-signature"}
@@ -217,6 +219,11 @@ def test_what_posthaste_did_not_sign_is_a_401_and_runs_nothing(app: Posthaste) -
     ]:
         answer = app.handle("POST", headers, body)
         assert (answer.status, said(answer)["code"]) == (401, "invalid_signature")
+        record = caplog.records[-1]
+        assert record.getMessage() == f"refused a request: {said(answer)['detail']}"
+        assert (record.name, record.levelname) == ("posthaste", "WARNING")
+    assert len(caplog.records) == 5
+    assert "whsec_" not in caplog.text
 
 
 def test_two_secrets_are_good_while_one_is_rotated() -> None:
@@ -314,6 +321,23 @@ def test_handlers_that_cannot_be_called_are_refused_when_they_are_registered(app
         app.job("k")(lambda: None)
 
 
+def test_a_decorator_without_its_kind_says_what_to_write(app: Posthaste) -> None:
+    with pytest.raises(TypeError, match=r'write @app\.job\("send_receipt"\)'):
+
+        @app.job  # type: ignore[arg-type]
+        def send_receipt() -> None: ...
+
+    assert app.kinds == []
+
+
+@pytest.mark.parametrize("kind", ["", "a b", "_a", "é", "k\n", "k" * 201])
+def test_a_kind_that_no_job_can_have_is_refused_when_it_is_registered(app: Posthaste, kind: str) -> None:
+    with pytest.raises(ValueError, match="1 to 200 letters, digits"):
+        app.job(kind)
+    app.job("k" * 200)
+    app.job("com.example.order:v2/a_b-c")
+
+
 def test_what_a_decorator_gives_back_is_the_function_itself(app: Posthaste) -> None:
     def handler(args: Page) -> int:
         return args.number
@@ -327,7 +351,9 @@ def test_without_a_gateway_a_sign_of_life_says_what_to_set(app: Posthaste) -> No
     def handler(job: Job) -> None:
         job.progress(40)
 
-    assert "POSTHASTE_GATEWAY_URL" in said(ask(app))["detail"]
+    detail = said(ask(app))["detail"]
+    assert "POSTHASTE_GATEWAY_URL" in detail
+    assert "in a test, use run or Queue of posthaste.testing, or sign(..., grant=...)" in detail
 
 
 def test_a_handler_that_cancels_its_own_task_has_failed(app: Posthaste) -> None:

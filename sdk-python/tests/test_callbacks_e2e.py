@@ -12,13 +12,16 @@ from conftest import Dev
 from serving import Producer, serving
 
 from posthaste import (
+    Accepted,
     AlreadyFinalized,
     AsyncCallbackClient,
     CallbackClient,
     CheckpointConflict,
     InvalidToken,
+    Posthaste,
     Problem,
 )
+from posthaste.testing import run
 
 Work = Callable[..., tuple[int, CallbackClient]]
 
@@ -105,6 +108,53 @@ def test_what_is_wrong_is_named(work: Work) -> None:
     with pytest.raises(InvalidToken):
         CallbackClient(callback.url, "ph1.forged").complete()
     callback.cancel()
+
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda it: it.progress(200),
+        lambda it: it.progress(-1, "x" * 4097, {"a": "x" * 64 * KIB}),
+        lambda it: [it.progress(metadata={str(n): "x" * 60 * KIB}) for n in range(3)],
+        lambda it: it.checkpoint(0, {"a": "x" * 2048 * KIB}),
+        lambda it: it.checkpoint(0, {"a": "x" * 1024 * KIB}),
+        lambda it: [it.checkpoint(n, {str(n): "x" * 600 * KIB}) for n in range(2)],
+        lambda it: it.checkpoint(0, {"": 1, "n" * 201: 2}),
+        lambda it: it.checkpoint(0, {str(n): n for n in range(1001)}),
+        lambda it: it.complete("x" * 1024 * KIB),
+        lambda it: it.resume("x" * 1024 * KIB),
+        lambda it: it.retry(31 * 86_400),
+        lambda it: it.snooze(31 * 86_400),
+        lambda it: it.fail("no", retry_after=31 * 86_400),
+        lambda it: it.heartbeat(0),
+    ],
+)
+def test_the_testing_kit_refuses_what_the_gateway_refuses(work: Work, say: Callable[[Any], object]) -> None:
+    real, kit = work()[1], _of_the_kit()
+    refused = []
+    for callback in (real, kit):
+        with pytest.raises(Problem) as error:
+            say(callback)
+        refused.append((error.value.status, error.value.code, error.value.errors))
+    assert refused[0] == refused[1]
+    real.cancel()
+
+
+def test_the_testing_kit_takes_what_the_gateway_takes(work: Work) -> None:
+    for callback in (work()[1], _of_the_kit()):
+        callback.progress(100, "x" * 4096, {"a": "x" * (64 * KIB - 8)})
+        callback.checkpoint(0, {"n" * 200: 1})
+        callback.heartbeat(30 * 86_400)
+        assert callback.complete("x" * (1024 * KIB - 2)).outcome == "applied"
+
+
+def _of_the_kit() -> CallbackClient:
+    app = Posthaste()
+    app.job("k")(lambda: Accepted())
+    return run(app, "k").callback
 
 
 def test_the_async_client_says_the_same(producer: Producer, work: Work) -> None:

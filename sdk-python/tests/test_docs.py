@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from conftest import BINARY, ROOT, Dev
-from serving import BIN, SECRET, free_port
+from serving import BIN, SECRET, free_port, serving
 
 from posthaste import Accepted, Cancel, Fail, Retire, Retry, Snooze, Throttle
+from posthaste._http import Request, Transport
 from posthaste.testing import Completed, Queue, run, sign
 
 PAGES = {
@@ -56,6 +57,14 @@ def test_the_readme_runs_as_printed() -> None:
     )
 
 
+def test_the_readme_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    page = tmp_path / "page.py"
+    page.write_text("\n".join(blocks("readme", "python")))
+    command = [sys.executable, "-m", "mypy", "--strict", page]
+    done = subprocess.run(command, cwd=ROOT / "sdk-python", capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_page_on_functions_runs_as_printed() -> None:
     page = module("functions")
     assert run(page.app, "send_receipt", {"order": 7, "email": "a@b"}).result == {
@@ -96,6 +105,13 @@ def test_the_check_without_the_package_is_right(monkeypatch: pytest.MonkeyPatch)
     assert not is_genuine(late.headers, late.body)
 
 
+@pytest.mark.parametrize("server", ["fastapi", "flask", "wsgiref"])
+def test_without_a_secret_it_starts_where_the_page_says_so_and_answers_401(server: str) -> None:
+    with serving(server, POSTHASTE_SIGNING_SECRET="") as url:
+        answer = Transport(url)(Request("POST", "/", {}, b"{}"), 10)
+    assert (answer.status, answer.problem().code) == (401, "no_signing_secret")
+
+
 def test_the_view_for_django_answers(tmp_path: Path) -> None:
     """In a process of its own: the settings of Django are for a process once."""
     (tmp_path / "page.py").write_text("\n".join(blocks("functions", "python")[:2]))
@@ -119,7 +135,7 @@ def test_the_view_for_django_answers(tmp_path: Path) -> None:
 def test_the_tests_of_the_page_on_tests_pass() -> None:
     page = module("testing")
     tests = {name: test for name, test in vars(page).items() if name.startswith("test_")}
-    assert len(tests) == 8
+    assert len(tests) == 9
     for test in tests.values():
         test()
 

@@ -140,11 +140,14 @@ def test_an_answer_that_drips_is_given_up_at_the_time_out(server: tuple[str, lis
         post(Transport(server[0]), "/drip", timeout=0.3)
 
 
-def test_nobody_there_is_an_error_that_names_the_host() -> None:
+def test_nobody_there_is_an_error_that_names_host_and_port_and_no_secret() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(TransportError, match=r"POST 127\.0\.0\.1: ConnectionRefusedError"):
-        post(Transport(f"http://127.0.0.1:{port}"), "/")
+    with pytest.raises(TransportError, match=rf"^POST 127\.0\.0\.1:{port}: ConnectionRefusedError") as error:
+        post(Transport(f"http://user:s3cret@127.0.0.1:{port}/s3cret"), "/s3cret?key=s3cret")
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(TransportError, match=rf"^POST \[::1\]:{port}: "):
+        post(Transport(f"http://[::1]:{port}"), "/")
 
 
 @pytest.mark.parametrize("url", ["", "ftp://example.com", "example.com", "https://"])

@@ -166,6 +166,57 @@ def test_a_suspension_that_cannot_be_is_refused_where_it_is_made(make: Any) -> N
         make()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CallbackWait("a" * 201),
+        lambda: CallbackWait("a b"),
+        lambda: CallbackWait("a", timeout=30 * 86_400 + 1),
+        lambda: TimerWait("", 60),
+        lambda: TimerWait("nap", 0),
+        lambda: TimerWait("nap", timedelta(days=31)),
+        lambda: JobsWait("a", []),
+        lambda: JobsWait("a", [1, 1]),
+        lambda: JobsWait("a", range(1001)),
+        lambda: JobsWait("a", [1, 2], need=3),
+        lambda: JobsWait("a", [1], timeout=0),
+    ],
+)
+def test_a_wait_that_no_server_takes_is_refused_where_it_is_made(make: Any) -> None:
+    with pytest.raises(ValueError, match="wait"):
+        make()
+
+
+def test_a_wait_may_be_as_long_as_the_server_takes_it() -> None:
+    CallbackWait("a" * 200, timeout=timedelta(days=30))
+    TimerWait("com.example:nap/1", 0.001)
+    TimerWait("nap", datetime(2026, 1, 1, tzinfo=timezone.utc))
+    JobsWait("a", range(1000), need=1000)
+
+
+def test_a_retry_without_a_code_of_its_own_reads_as_no_crash() -> None:
+    said = answer(Retry("unlucky"))
+    assert json.loads(said.body)["code"] == "retry"
+    assert outcome(said) == Retry("unlucky")
+    assert "code" not in json.loads(answer(Fail("no")).body)
+
+
+@pytest.mark.parametrize("code", ["has space", "", "x" * 65, "é", 7])
+def test_a_code_that_posthaste_would_not_take_is_left_out_and_logged(
+    code: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = answer(Fail("no", code=code))
+    assert (said.status, said.headers["posthaste-outcome"]) == (422, "fail")
+    assert "code" not in json.loads(said.body)
+    assert json.loads(answer(Retry("no", code=code)).body)["code"] == "retry"
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert (
+        caplog.records[0]
+        .getMessage()
+        .startswith(f"the code {code!r} of Fail is left out: it must be 1 to 64")
+    )
+
+
 def test_a_timer_until_a_time_without_a_zone_gives_up_and_says_why() -> None:
     said = answer(Suspend(TimerWait("nap", datetime(2026, 1, 1))))
     assert json.loads(said.body)["code"] == "invalid_outcome"

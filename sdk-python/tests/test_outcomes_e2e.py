@@ -152,7 +152,9 @@ def test_a_suspended_job_goes_on_with_its_steps(jobs: Jobs) -> None:
 
 
 def test_progress_and_steps_are_told_to_the_next_attempt(jobs: Jobs) -> None:
-    percent, message, steps, key = jobs.ended("progress")["result"]
+    job = jobs.ended("progress")
+    assert (first(job)["error"]["code"], first(job)["error"]["message"]) == ("retry", "jam")
+    percent, message, steps, key = job["result"]
     assert (percent, message) == (40, "page 4")
     assert steps == {"fetch": {"rows": 9}, "parse": True, "print": True}
     assert len(key) == 22

@@ -271,6 +271,15 @@ def test_steps_are_kept_over_a_crash() -> None:
     assert (job.result, job.seq) == (["charge", "fetch", "mail"], 3)
 
 
+def test_steps_of_a_suspension_that_are_too_large_use_an_attempt() -> None:
+    heavy = Posthaste()
+    heavy.job("k")(lambda: Suspend(CallbackWait("paid"), steps={"b": "x" * 600_000}))
+    job = run(heavy, "k", steps={"a": "x" * 600_000})
+    assert (job.state, job.attempt) == ("scheduled", 2)
+    assert job.outcome == Retry("with these steps, those of the job are too large", code="steps_too_large")
+    assert list(job.steps) == ["a"], "nothing of it was kept"
+
+
 def test_what_an_earlier_attempt_said_is_told_to_the_next() -> None:
     pages = Posthaste()
 

@@ -27,6 +27,7 @@ _MAX_WAIT_S = 10.0
 _AGAIN = frozenset({429, 502, 503, 504})
 _IDLE = 8
 _CHUNK = 64 * 1024
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class Transport:
     def __init__(self, base_url: str) -> None:
         """`base_url` is `https://…` or `http://…`; what path it has is before every other."""
         parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError("a base URL must begin with https:// or http:// and name a host")
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname, parts.port or _PORTS[parts.scheme]
         self._prefix = parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
@@ -105,7 +106,9 @@ class Transport:
             response = _exchange(connection, self._prefix, request, deadline)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise TransportError(f"{request.method} {self._host}: {type(error).__name__}: {error}") from error
+            where = f"[{self._host}]" if ":" in self._host else self._host
+            told = f"{request.method} {where}:{self._port}: {type(error).__name__}: {error}"
+            raise TransportError(told) from error
         except ValueError:  # its text shows the header, which may be a secret
             connection.close()
             raise ConfigurationError("a URL or a header holds characters that cannot be sent") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import traceback
@@ -31,7 +32,9 @@ from .outcome import (
 
 MAX_RESULT_BYTES = 1024 * 1024
 _MAX_MESSAGE = 2048
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_log = logging.getLogger("posthaste")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def _write(outcome: Outcome) -> Answer:
         case Completed():
             return _completed(outcome)
         case Retry():
-            return problem(500, outcome.code, outcome.message, headers=_said("retry", outcome.after))
+            code = _code(outcome) or "retry"
+            return problem(500, code, outcome.message, headers=_said("retry", outcome.after))
         case Throttle():
             return problem(429, None, outcome.message, headers=_after(outcome.after))
         case Retire():
@@ -144,7 +148,17 @@ def _completed(outcome: Completed) -> Answer:
 
 
 def _fail(outcome: Fail) -> Answer:
-    return problem(422, outcome.code, outcome.message, headers=_said("fail"))
+    return problem(422, _code(outcome), outcome.message, headers=_said("fail"))
+
+
+def _code(outcome: Retry | Fail) -> str | None:
+    """Give the code; none for what the server takes as none: it is logged, and the job ends the same."""
+    code = outcome.code
+    if code is None or (isinstance(code, str) and _CODE.fullmatch(code)):
+        return code
+    said = type(outcome).__name__
+    _log.warning("the code %.80r of %s is left out: it must be 1 to 64 letters, digits and _ . -", code, said)
+    return None
 
 
 def _accepted(outcome: Accepted) -> Answer:

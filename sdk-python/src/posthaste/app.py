@@ -11,6 +11,7 @@ from .answer import Answer
 from .core import Core
 from .envelope import Format
 from .handler import inspected
+from .name import NAME_RULE, is_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,8 +52,13 @@ class Posthaste:
 
         Its annotation says what `args` becomes: a dataclass, a TypedDict, a pydantic model, `dict`. What it
         returns is the result; what else it may say is in `posthaste.outcome`. Raises `TypeError` for what
-        cannot be called so, and `ValueError` for a kind that has a handler.
+        cannot be called so, and `ValueError` for a kind that has a handler or that no job can have.
         """
+        if not isinstance(kind, str):
+            name = getattr(kind, "__name__", "send_receipt")
+            raise TypeError(f'app.job needs the kind of the jobs: write @app.job("{name}")')
+        if not is_name(kind):
+            raise ValueError(f"the kind {kind!r:.50} {NAME_RULE}")
 
         def register(function: F) -> F:
             if kind in self._core.handlers:

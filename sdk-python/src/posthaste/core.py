@@ -132,6 +132,7 @@ class Core:
             _log.error("refused a request: %s", error)
             return problem(401, "no_signing_secret", str(error))
         except SignatureError as error:
+            _log.warning("refused a request: %s", error)
             return problem(401, "invalid_signature", str(error))
         return None
 

@@ -88,7 +88,8 @@ class _Run:
         if self._client is None:
             raise ConfigurationError(
                 "this job has nowhere to call back to: set POSTHASTE_GATEWAY_URL and POSTHASTE_TOKEN_KEYS "
-                "where Posthaste runs"
+                "where Posthaste runs; in a test, use run or Queue of posthaste.testing, or "
+                "sign(..., grant=...)"
             )
         return self._client
 

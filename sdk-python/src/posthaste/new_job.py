@@ -48,7 +48,7 @@ class NewJob:
         max_attempts: How many attempts may fail before the job is dead. Default 25.
         timeout: How many seconds the function has, at most an hour. Default: the endpoint's.
         expires_at: When the job is no longer worth starting; it has a time zone.
-        tags: At most 20 labels to find the job by.
+        tags: At most 20 labels to find the job by. One text raises `TypeError`: it would be many labels.
         metadata: The producer's own notes, at most 64 KiB.
         headers: Headers to send with each dispatch, at most 8 KiB.
         callback: What a webhook to this job means, `{"cel": {…}, "timeout_ms": …}`: docs/reference/cel.md.
@@ -69,6 +69,11 @@ class NewJob:
     metadata: Mapping[str, object] | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     callback: Mapping[str, object] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one text as tags: each of its letters would be one."""
+        if isinstance(self.tags, str):
+            raise TypeError(f"tags must be a list of texts, as [{self.tags!r:.50}]")
 
 
 def wire_fields(job: NewJob) -> dict[str, object]:

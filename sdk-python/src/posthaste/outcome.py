@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .duration import Duration
+from .duration import Duration, seconds
+from .name import NAME_RULE, is_name
 
 MAX_WAITS = 32
+MAX_WAIT_JOBS = 1000
+_MAX_WAIT_S = 30 * 86_400
 
 
 class Outcome(Exception):  # noqa: N818, an outcome is no error
@@ -31,7 +34,7 @@ class Retry(Outcome):
     """The attempt failed: try again by the endpoint's policy, not before `after`. An attempt is used."""
 
     def __init__(self, message: str = "", *, after: Duration | None = None, code: str | None = None) -> None:
-        """`code` is 1 to 64 of letters, digits and `_ . -`; without one it is `http_500`."""
+        """`code` is 1 to 64 of letters, digits and `_ . -`; without one it is `retry`."""
         super().__init__(message)
         self.message, self.after, self.code = message, after, code
 
@@ -92,6 +95,13 @@ class Accepted(Outcome):
         self.callback_timeout, self.heartbeat_timeout = callback_timeout, heartbeat_timeout
 
 
+def _check_wait(name: str, lasts: Duration | None) -> None:
+    if not is_name(name):
+        raise ValueError(f"the name of a wait {NAME_RULE}")
+    if lasts is not None and not 0.001 <= seconds(lasts) <= _MAX_WAIT_S:
+        raise ValueError("a wait must last from a millisecond to 30 days")
+
+
 @dataclass(frozen=True)
 class CallbackWait:
     """Waits for a `resume`, or for what a third party sends to `hook_url` or to a source."""
@@ -104,6 +114,10 @@ class CallbackWait:
     signature: Mapping[str, Any] | None = None
     """The signature that a webhook must have; its secrets are references."""
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a name or a time that no server takes."""
+        _check_wait(self.name, self.timeout)
+
 
 @dataclass(frozen=True)
 class TimerWait:
@@ -111,6 +125,10 @@ class TimerWait:
 
     name: str
     until: Duration | datetime
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a name or a time that no server takes."""
+        _check_wait(self.name, None if isinstance(self.until, datetime) else self.until)
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,14 @@ class JobsWait:
     need: int | None = None
     """How many of them; all unless given."""
     timeout: Duration | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no server takes."""
+        _check_wait(self.name, self.timeout)
+        if not 1 <= len(self.jobs) <= MAX_WAIT_JOBS or len(set(self.jobs)) < len(self.jobs):
+            raise ValueError("JobsWait needs 1 to 1,000 jobs to wait for, each once")
+        if self.need is not None and not 1 <= self.need <= len(self.jobs):
+            raise ValueError("need of JobsWait must be between 1 and the number of jobs to wait for")
 
 
 Wait = CallbackWait | TimerWait | JobsWait

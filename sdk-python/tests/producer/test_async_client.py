@@ -42,7 +42,7 @@ def test_waits_end_when_their_jobs_do_and_the_loop_goes_on_meanwhile(dev: Dev) -
             assert [job.state for job in await asyncio.gather(*waits)] == ["cancelled"] * 5
             assert time.monotonic() - began < 9, "a wait ended with its poll, not with its job"
             still = await client.enqueue("async.wait")
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match=f"job {still} is still available: no endpoint"):
                 await client.wait(still, timeout=0.1)
 
     asyncio.run(produce())

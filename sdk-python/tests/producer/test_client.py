@@ -77,9 +77,11 @@ def test_a_job_is_enqueued_waited_for_and_read(client: Client, echo: str) -> Non
 
 def test_a_wait_that_runs_out_says_how_the_job_stands(client: Client) -> None:
     job_id = client.enqueue("client.nobody", run_at=datetime.now(timezone.utc) + timedelta(days=1))
-    with pytest.raises(TimeoutError, match=f"job {job_id} is still scheduled"):
+    with pytest.raises(TimeoutError, match=f"^job {job_id} is still scheduled: ") as late:
         client.wait(job_id, timeout=0.2)
-    assert client.explain(job_id).reason == "scheduled"
+    why = client.explain(job_id)
+    assert why.reason == "scheduled"
+    assert str(late.value).endswith(why.detail)
 
 
 def test_the_same_key_is_the_same_job_and_no_other(client: Client, ledger: Ledger) -> None:

@@ -1,16 +1,18 @@
 """The client of the HTTP API when things go wrong on the way."""
 
+import json
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from urllib.parse import urlsplit
 
 import pytest
 from conftest import Dev
 
-from posthaste import Client, NewJob, Problem, TransportError
+from posthaste import Client, JobRecord, NewJob, Problem, TransportError
 from posthaste._http import Request, Response
 from producer.ledger import Ledger
 
@@ -105,6 +107,27 @@ def test_a_429_and_a_503_are_repeated_with_the_same_key() -> None:
     assert Client("http://nowhere", send=send).enqueue("failures.later") == 42
     assert len({request.headers["idempotency-key"] for request in requests}) == 1
     assert len(requests) == 3
+
+
+def test_what_is_no_id_of_a_job_is_told_before_anything_is_sent() -> None:
+    send, requests = answering()
+    it = Client("http://nowhere", send=send)
+    calls: list[Callable[..., object]] = [it.job, it.wait, it.cancel, it.retry, it.explain]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"^job_id must be an int, not str$"):
+            call("abc")
+    assert requests == []
+
+
+@pytest.mark.parametrize(("status", "body"), [(503, b""), (403, b""), (200, b"<html>"), (200, b"{}")])
+def test_a_wait_that_runs_out_is_a_time_out_whatever_else_goes_wrong(status: int, body: bytes) -> None:
+    job = dict.fromkeys((field.name for field in fields(JobRecord)), None) | {"id": "7", "state": "available"}
+    times = dict.fromkeys(("run_at", "created_at"), "2026-11-21T08:00:00Z")
+    read = Response(200, {}, json.dumps({**job, **times, "tags": [], "attempts": []}).encode())
+    send, requests = answering(read, Response(status, {}, body))
+    with pytest.raises(TimeoutError, match=r"^job 7 is still available$"):
+        Client("http://nowhere", send=send).wait(7, timeout=0)
+    assert len(requests) == 2, "why is asked for once"
 
 
 def test_a_500_is_not_repeated() -> None:

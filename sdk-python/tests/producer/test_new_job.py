@@ -1,10 +1,11 @@
 """What is said of a job, and how it arrives."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import get_type_hints
+from typing import Any, get_type_hints
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,8 @@ from conftest import Dev
 from opentelemetry.sdk.trace import TracerProvider
 
 import posthaste.new_job
-from posthaste import InvalidJob, NewJob, enqueue, enqueue_many
+from posthaste import Client, InvalidJob, NewJob, Posthaste, enqueue, enqueue_many
+from posthaste.testing import Queue
 from producer.ledger import Ledger
 
 
@@ -83,6 +85,46 @@ def test_a_time_without_a_zone_and_a_word_that_is_no_option_are_refused_before_a
             enqueue(connection, "new.nul", {"a": "\0"})
         assert [(error.field, error.code) for error in caught.value.errors] == [("args", "nul_character")]
         assert isinstance(enqueue(connection, "new.after"), int)
+
+
+def test_one_text_is_no_list_of_tags_by_any_way(dev: Dev) -> None:
+    with psycopg.connect(dev.database_url) as connection, Client(dev.api_url) as client:
+        ways: list[Callable[[], object]] = [
+            lambda: NewJob("new.tags", tags="vip"),
+            lambda: enqueue(connection, "new.tags", tags="vip"),
+            lambda: client.enqueue("new.tags", tags="vip"),
+            lambda: Queue(Posthaste()).enqueue("new.tags", tags="vip"),
+        ]
+        for way in ways:
+            with pytest.raises(TypeError, match=r"^tags must be a list of texts, as \['vip'\]$"):
+                way()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("x" * 300, {}),
+        ("", {}),
+        ("a b", {"queue": "_q", "max_attempts": 0}),
+        ("k", {"max_attempts": 1001, "tags": ["t"] * 21}),
+        ("k", {"tags": ["", "t" * 201]}),
+        ("k", {"tags": ["a\tb"]}),
+        ("k", {"args": "x" * 1024 * 1024, "metadata": {"m": "x" * 65536}}),
+    ],
+)
+def test_the_testing_kit_refuses_what_the_server_refuses(dev: Dev, kind: str, options: Any) -> None:
+    with psycopg.connect(dev.database_url) as connection, pytest.raises(InvalidJob) as real:
+        enqueue(connection, kind, **options)
+    with pytest.raises(InvalidJob) as kit:
+        Queue(Posthaste()).enqueue(kind, **options)
+    assert kit.value.errors == real.value.errors
+
+
+def test_the_testing_kit_takes_what_the_server_takes(dev: Dev) -> None:
+    options: Any = {"queue": "q" * 200, "max_attempts": 1000, "tags": ["t" * 200] * 20, "metadata": {}}
+    with psycopg.connect(dev.database_url) as connection:
+        assert enqueue(connection, "k" * 200, "x" * (1024 * 1024 - 2), **options)
+    assert Queue(Posthaste()).enqueue("k" * 200, "x" * (1024 * 1024 - 2), **options).id == 1
 
 
 def test_all_faults_come_as_one_error_that_says_them() -> None:

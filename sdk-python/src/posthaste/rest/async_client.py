@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from .._http import Send
 from ..duration import Duration, seconds
-from .client import Client, check_deadline
+from .client import Client
 from .records import JobRecord, State
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class AsyncClient:
         deadline = time.monotonic() + seconds(timeout)
         poll = partial(self._client._poll, job_id, deadline, _LONGEST_POLL_S)
         while not (job := await self._run(poll)).ended:
-            check_deadline(job, deadline)
+            if time.monotonic() >= deadline:
+                raise await self._run(partial(self._client._late, job))
         return job
 
     async def jobs(

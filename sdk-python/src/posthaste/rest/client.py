@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
+from operator import index
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -15,7 +16,7 @@ from .._http import Request, Send, Transport, is_header_text, retrying
 from .._json import NotStorable, dumps
 from .._trace import traceparent
 from ..duration import Duration, seconds
-from ..errors import ConfigurationError, FieldError, Problem, TransportError
+from ..errors import ConfigurationError, FieldError, PosthasteError, Problem, TransportError
 from ..invalid_job import InvalidJob
 from ..new_job import EMPTY, NewJob, Options, batch_texts, unstorable, wire_fields
 from .problems import problem_of, refusal_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST_POLL_S = 60.0
+_EXPLAINED_WITHIN_S = 2.0
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -128,16 +130,17 @@ class Client:
 
     def job(self, job_id: int) -> JobRecord:
         """Read a job with its newest 50 attempts. Raises `NotFound`."""
-        return self._ask("GET", f"/v1/jobs/{job_id:d}", read_job)
+        return self._ask("GET", _job(job_id), read_job)
 
     def wait(self, job_id: int, timeout: Duration = 60) -> JobRecord:
         """Wait until a job has ended, and read it.
 
-        Raises `TimeoutError` when it has not within `timeout`, and `NotFound`.
+        Raises `TimeoutError` when it has not within `timeout`, with what `explain` says, and `NotFound`.
         """
         deadline = time.monotonic() + seconds(timeout)
         while not (job := self._poll(job_id, deadline, LONGEST_POLL_S)).ended:
-            check_deadline(job, deadline)
+            if time.monotonic() >= deadline:
+                raise self._late(job)
         return job
 
     def jobs(
@@ -166,15 +169,15 @@ class Client:
         `cancel_grace_ms`; with `force` at once. Raises `AlreadyFinished` and `NotFound`.
         """
         body = dumps({"reason": reason, "force": force})
-        return self._ask("POST", f"/v1/jobs/{job_id:d}/cancel", _read_state, body)
+        return self._ask("POST", f"{_job(job_id)}/cancel", _read_state, body)
 
     def retry(self, job_id: int) -> State:
         """Run an ended job again, or a scheduled one now. Raises `Conflict` and `NotFound`; not repeated."""
-        return self._ask("POST", f"/v1/jobs/{job_id:d}/retry", _read_state, repeat=False)
+        return self._ask("POST", f"{_job(job_id)}/retry", _read_state, repeat=False)
 
     def explain(self, job_id: int) -> Explanation:
         """Say why a job is not running. Raises `NotFound`."""
-        return self._ask("GET", f"/v1/jobs/{job_id:d}/explain", read_explanation)
+        return self._ask("GET", f"{_job(job_id)}/explain", read_explanation)
 
     def endpoints(self) -> list[EndpointRecord]:
         """Read all endpoints, by name."""
@@ -203,8 +206,18 @@ class Client:
     def _poll(self, job_id: int, deadline: float, longest: float) -> JobRecord:
         wait = min(max(deadline - time.monotonic(), 0.0), longest)
         # Rounded up, or the last millisecond would be asked for many times.
-        path = f"/v1/jobs/{job_id:d}?wait_ms={ceil(wait * 1000)}"
+        path = f"{_job(job_id)}?wait_ms={ceil(wait * 1000)}"
         return self._ask("GET", path, read_job, timeout=self._timeout + wait)
+
+    def _late(self, job: JobRecord) -> TimeoutError:
+        """Say how a job stands that has not ended, and why, where that is told at the first try."""
+        said = f"job {job.id} is still {job.state}"
+        try:
+            path = f"{_job(job.id)}/explain"
+            why = self._ask("GET", path, read_explanation, repeat=False, timeout=_EXPLAINED_WITHIN_S)
+        except PosthasteError:
+            return TimeoutError(said)
+        return TimeoutError(f"{said}: {why.detail}" if why.state == job.state else said)
 
     def _page(self, cursor: str, **query: object) -> tuple[list[JobRecord], str | None]:
         given = {
@@ -242,12 +255,6 @@ class Client:
             raise TransportError("the answer is not that of Posthaste's API: check the URL") from error
 
 
-def check_deadline(job: JobRecord, deadline: float) -> None:
-    """Raise `TimeoutError` once it is over."""
-    if time.monotonic() >= deadline:
-        raise TimeoutError(f"job {job.id} is still {job.state}")
-
-
 def _outcome(answer: Mapping[str, Any]) -> int | InvalidJob:
     if "error" not in answer:
         return int(answer["id"])
@@ -262,6 +269,13 @@ def _read_state(answer: Mapping[str, Any]) -> State:
 def _trace_headers() -> dict[str, str]:
     parent = traceparent()
     return {"traceparent": parent} if parent else {}
+
+
+def _job(job_id: int) -> str:
+    try:
+        return f"/v1/jobs/{index(job_id)}"
+    except TypeError:
+        raise TypeError(f"job_id must be an int, not {type(job_id).__name__}") from None
 
 
 def _endpoint(name: str) -> str:

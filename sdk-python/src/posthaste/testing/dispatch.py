@@ -66,7 +66,8 @@ def sign(
 
     `secret` is that of the function, `sent_at` a time in seconds since 1970 instead of now. `job` may have
     `id`, `queue`, `attempt`, `max_attempts`, `run_lease`, `enqueued_at`, `tags`, `metadata`, `timeout_ms`,
-    `idempotency_key`, `progress`, `steps` and `resume`.
+    `idempotency_key`, `progress`, `steps` and `resume`; and `grant`, a `Grant(url, token)`, without which the
+    handler has nowhere to call back to.
     """
     draft = Draft(kind, {} if args is None else args, **job)
     body, own = written(draft, format)

@@ -21,7 +21,7 @@ from ..outcome import (
     Suspend,
     Throttle,
 )
-from . import reading
+from . import bounds, reading
 from .dispatch import Draft, written
 from .gateway import URL, Gateway
 from .waiting import DEFAULT_TIMEOUT, Suspended
@@ -142,8 +142,12 @@ class Engine:
         job.state, job.run_at = "scheduled", self.now + timedelta(seconds=min(max(after, 1.0), 86_400.0))
 
     def _suspend(self, job: QueuedJob, outcome: Suspend) -> None:
+        steps = {**job.steps, **(outcome.steps or {})}
+        if bounds.size(steps) > bounds.MAX_STEPS_BYTES:
+            self.end(job, Retry("with these steps, those of the job are too large", code="steps_too_large"))
+            return
         job.outcomes.append(outcome)
-        job.steps.update(outcome.steps or {})
+        job.steps = steps
         job.state, job.suspended = "waiting", Suspended(outcome, self.now)
         while job.early and job.suspended.take(job.early[0]):
             job.early.pop(0)

@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .._http import Request, Response
+from ..errors import FieldError
 from ..outcome import Cancel, Completed, Fail, Outcome, Retry, Snooze
+from . import bounds
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -29,6 +31,11 @@ class Gateway:
         job, lease = self._run(request.headers["authorization"])
         if job is None:
             return _refuse(401, "invalid_token")
+        if len(request.body) > bounds.MAX_BODY_BYTES:
+            detail = f"the body has more than {bounds.MAX_BODY_BYTES} bytes"
+            return _refuse(413, "payload_too_large", detail=detail)
+        if faults := list(bounds.of_callback(body)):
+            return _unfit(faults)
         if lease != job.run_lease:
             return _refuse(409, "lease_superseded")
         if job.run_is_over:
@@ -49,17 +56,21 @@ class Gateway:
     def _take(self, job: QueuedJob, action: str, body: dict[str, Any]) -> Response:
         if action == "checkpoint" and body["seq"] != job.seq:
             return _refuse(409, "conflict", seq=job.seq)
+        before = job.progress or {}
+        metadata = {**before.get("metadata", {}), **body.get("metadata", {})}
+        if action == "progress" and bounds.size(metadata) > bounds.MAX_METADATA_BYTES:
+            return _unfit([_too_large("metadata", "what was reported before")])
+        steps = {**job.steps, **body.get("steps", {})}
+        if action == "checkpoint" and bounds.size(steps) > bounds.MAX_STEPS_BYTES:
+            return _unfit([_too_large("steps", "the steps that are stored")])
         job.said.append((action, body))
         match action:
             case "progress":
-                before = job.progress or {}
-                merged = {**before.get("metadata", {}), **body.get("metadata", {})}
-                job.progress = {**before, **body, "metadata": merged}
+                job.progress = {**before, **body, "metadata": metadata}
             case "heartbeat":
                 self._engine.hear(job, body.get("extend_ms"))
             case "checkpoint":
-                job.seq += 1
-                job.steps.update(body["steps"])
+                job.seq, job.steps = job.seq + 1, steps
                 return _say(job, "applied", seq=job.seq)
             case "resume":
                 applied = self._engine.resume(job, body.get("payload"))
@@ -91,6 +102,17 @@ def _say(job: QueuedJob, outcome: str, *, status: int = 200, **more: object) -> 
     state = {"id": str(job.id), "state": job.state}
     said = {"outcome": outcome, "job": state, "cancel_requested": job.cancel_requested, **more}
     return Response(status, {}, json.dumps(said).encode())
+
+
+def _too_large(field: str, stored: str) -> FieldError:
+    return FieldError(field, "too_large", f"is too large together with {stored}: nothing of it was kept")
+
+
+def _unfit(faults: list[FieldError]) -> Response:
+    errors = [vars(fault) for fault in faults]
+    if any(fault.code == "too_large" for fault in faults):
+        return _refuse(413, "payload_too_large", errors=errors)
+    return _refuse(422, "invalid", errors=errors)
 
 
 def _refuse(status: int, code: str, **more: object) -> Response:

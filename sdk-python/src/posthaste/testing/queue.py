@@ -12,12 +12,16 @@ from .. import _json
 from ..app import Posthaste
 from ..callback import CallbackClient
 from ..duration import Duration, seconds
+from ..invalid_job import InvalidJob
+from ..new_job import NewJob
 from ..outcome import Outcome, Resume
+from . import bounds
 from .engine import Engine
 from .waiting import Suspended
 
 State = Literal["available", "scheduled", "running", "waiting", "completed", "cancelled", "dead"]
 MAX_RUNS = 1000
+_SENT = ("queue", "max_attempts", "tags", "metadata")
 
 
 @dataclass(eq=False)
@@ -101,10 +105,13 @@ class Queue:
         """Enqueue a job. `args` become JSON and come back, as they would.
 
         `fields` may be `queue`, `max_attempts`, `tags`, `metadata`, and, to begin in the middle, `attempt`,
-        `steps`, `progress` and `resume`.
+        `steps`, `progress` and `resume`. Raises `InvalidJob` for a job that the server would refuse.
         """
         number = len(self._engine.jobs) + 1
         plain = json.loads(_json.dumps({} if args is None else args))
+        told = {name: fields[name] for name in _SENT if name in fields}
+        if faults := list(bounds.of_job(NewJob(kind, plain, **told))):
+            raise InvalidJob(faults)
         run_at = self.now + timedelta(seconds=seconds(delay))
         job = QueuedJob(number, kind, plain, run_at, engine=self._engine, **fields)
         job.state = "available" if run_at <= self.now else "scheduled"
