@@ -174,6 +174,14 @@ async fn a_port_where_nobody_listens_is_named_with_the_cause_and_nothing_secret(
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_names_who_was_asked() {
+    let api = FakeEndpoint::start().await;
+    api.on("/v1/jobs/1", [Answer::cut_mid_body("{")]);
+    let error = Client::new(&api.url("")).unwrap().job(posthaste::JobId(1)).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("nobody answered at {}: ", api.address())), "{error}");
+}
+
+#[tokio::test]
 async fn a_call_that_cannot_be_made_says_why() {
     let grant = CallbackGrant::new("nonsense", "ph1.token");
     let error = Callback::new(&grant).unwrap().heartbeat(None).await.unwrap_err();
