@@ -8,8 +8,11 @@ use http::HeaderValue;
 pub use posthaste_protocol::callback_answer::{CallbackAnswer, CallbackOutcome};
 use serde::Serialize;
 
-pub use crate::http_client::{CallError, Problem};
-use crate::{http_client, milliseconds, run::CallbackGrant};
+use crate::{http_client, milliseconds};
+pub use crate::{
+    http_client::{CallError, Problem},
+    run::CallbackGrant,
+};
 pub use body::{Failed, Progress};
 
 /// A gateway answers within seconds, or says that it cannot.
@@ -20,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// ```no_run
 /// # async fn encoded(url: &str, token: &str) -> Result<(), posthaste::callback::CallError> {
-/// use posthaste::{CallbackGrant, callback::Callback};
+/// use posthaste::callback::{Callback, CallbackGrant};
 ///
 /// let callback = Callback::new(&CallbackGrant::new(url, token))?;
 /// callback.complete(&serde_json::json!({"frames": 1440})).await?;
@@ -39,7 +42,7 @@ impl Callback {
     pub fn new(grant: &CallbackGrant) -> Result<Self, CallError> {
         let bearer = format!("Bearer {}", grant.token());
         let mut authorization =
-            HeaderValue::try_from(bearer).map_err(|_| CallError::Malformed("not a callback token"))?;
+            HeaderValue::try_from(bearer).map_err(|_| CallError::Malformed("not a callback token".into()))?;
         authorization.set_sensitive(true);
         Ok(Self { url: grant.url().trim_end_matches('/').to_owned(), authorization })
     }

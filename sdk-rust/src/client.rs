@@ -27,14 +27,16 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// otherwise. Prints without its key.
 ///
 /// ```no_run
-/// # async fn enqueue() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn enqueue() -> posthaste::Result<()> {
 /// use std::time::Duration;
 /// use posthaste::{NewJob, client::Client};
 ///
 /// let client = Client::new("http://127.0.0.1:8710")?;
 /// let job = client.enqueue(&NewJob::new("hello", &serde_json::json!({"name": "Ada"}))).await?;
 /// let job = client.wait(job.id, Duration::from_secs(10)).await?;
-/// println!("{}: {:?}", job.state, job.result);
+/// if let Some(result) = job.result {
+///     println!("{}", serde_json::from_str::<String>(result.get())?);
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -110,7 +112,7 @@ impl Client {
     /// The same, with this API key.
     pub fn with_key(url: &str, api_key: &str) -> Result<Self, CallError> {
         let bearer = HeaderValue::try_from(format!("Bearer {api_key}"));
-        let mut bearer = bearer.map_err(|_| CallError::Malformed("the API key cannot be sent in a header"))?;
+        let mut bearer = bearer.map_err(|_| CallError::Malformed("the API key cannot be sent in a header".into()))?;
         bearer.set_sensitive(true);
         Ok(Self { base: base(url)?, authorization: Some(bearer) })
     }
@@ -168,8 +170,8 @@ impl Client {
         self.get(&self.job_url(id, &[])?, TIMEOUT).await
     }
 
-    /// Waits for the job's end, so long at most, and returns the job as it then is: ended, or not
-    /// ([`State::is_terminal`]).
+    /// Waits for the job's end, so long at most, and returns the ended job: completed, cancelled or dead. One that has not
+    /// ended by then is in the error, [`CallError::NotEnded`].
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<Job, CallError> {
         let until = Instant::now() + timeout;
         loop {
@@ -177,8 +179,11 @@ impl Client {
             let mut url = self.job_url(id, &[])?;
             url.query_pairs_mut().append_pair("wait_ms", &left.as_millis().to_string());
             let job: Job = self.get(&url, left + TIMEOUT).await?;
-            if job.state.is_terminal() || Instant::now() >= until {
+            if job.state.is_terminal() {
                 return Ok(job);
+            }
+            if Instant::now() >= until {
+                return Err(CallError::NotEnded { job: Box::new(job), waited: timeout });
             }
         }
     }
@@ -230,7 +235,8 @@ impl Client {
 
     fn url(&self, path: &[&str]) -> Result<Url, CallError> {
         let mut url = self.base.clone();
-        let mut segments = url.path_segments_mut().map_err(|()| CallError::Malformed("a URL that holds no path"))?;
+        let no_path = |()| CallError::Malformed("a URL that holds no path".into());
+        let mut segments = url.path_segments_mut().map_err(no_path)?;
         segments.pop_if_empty().push("v1").extend(path);
         drop(segments);
         Ok(url)
@@ -252,7 +258,7 @@ fn document(job: &NewJob) -> Result<Document<'_>, CallError> {
 
 fn base(url: &str) -> Result<Url, CallError> {
     let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or(CallError::Malformed("the URL of the API is not an http or https URL"))
+    url.ok_or(CallError::Malformed("the URL of the API is not an http or https URL".into()))
 }
 
 impl fmt::Debug for Client {

@@ -1,10 +1,16 @@
 //! Calls to the gateway and to the API: bounded, and repeated where that may help.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::OnceLock, time::Duration};
 
 use http::{HeaderMap, StatusCode, header};
-use posthaste_protocol::{job::JobRef, problem::FieldError};
+use posthaste_protocol::{
+    job::{Job, JobRef},
+    problem::FieldError,
+};
 use serde::{Deserialize, de::DeserializeOwned};
+use url::Url;
+
+use crate::faults;
 
 /// How often a call is made before its failure is told.
 const MAX_TRIES: u32 = 5;
@@ -34,10 +40,23 @@ pub enum CallError {
     Json(#[from] serde_json::Error),
     /// The URL, or what goes into a header, is none.
     #[error("{0}")]
-    Malformed(&'static str),
+    Malformed(Cow<'static, str>),
     /// Nobody answered. What was asked may have been done.
-    #[error("nobody answered")]
-    Unreachable(#[from] reqwest::Error),
+    #[error("nobody answered at {address}: {}", root(.error))]
+    Unreachable {
+        /// The host and port that were asked.
+        address: String,
+        /// Why; without the URL, whose path and query are not for logs.
+        error: reqwest::Error,
+    },
+    /// The job that [`Client::wait`](crate::client::Client::wait) waited for has not ended in time.
+    #[error("job {} is still {} after {waited:?}", .job.id, .job.state)]
+    NotEnded {
+        /// The job as it then was.
+        job: Box<Job>,
+        /// How long it was waited for.
+        waited: Duration,
+    },
 }
 
 impl CallError {
@@ -50,9 +69,18 @@ impl CallError {
     }
 }
 
+impl From<reqwest::Error> for CallError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_builder() {
+            return Self::Malformed(format!("the call cannot be made: {}", root(&error)).into());
+        }
+        let address = error.url().map_or_else(|| "the server".to_owned(), address);
+        Self::Unreachable { address, error: error.without_url() }
+    }
+}
+
 /// What a server that says no says: `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
-#[error("{code}: {detail}")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Problem {
     /// The HTTP status.
@@ -71,6 +99,32 @@ pub struct Problem {
     /// The number that the stored steps have, where a checkpoint named another.
     #[serde(default)]
     pub seq: Option<u32>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.errors {
+            [] => write!(f, "{}: {}", self.code, self.detail),
+            errors => write!(f, "{}: {}", self.code, faults::text(errors)),
+        }
+    }
+}
+
+impl StdError for Problem {}
+
+/// Where a URL leads, without what it may hold of secrets.
+fn address(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What an error comes down to, such as a refused connection: what is around it repeats that a call failed.
+fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
 }
 
 /// One client for the process: its connections are kept, its TLS is set up once.
@@ -138,9 +192,9 @@ fn backoff(tried: u32) -> Duration {
 }
 
 async fn read<T: DeserializeOwned>(mut answer: reqwest::Response) -> Result<T, CallError> {
-    let status = answer.status();
+    let (status, url) = (answer.status(), answer.url().clone());
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| error.with_url(url.clone()))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             return Err(CallError::Answer { status: status.as_u16() });
         }

@@ -42,6 +42,8 @@ pub mod callback;
 pub mod client;
 #[cfg(any(feature = "sqlx", feature = "tokio-postgres"))]
 pub mod enqueue;
+#[cfg(any(feature = "client", feature = "sqlx", feature = "tokio-postgres"))]
+mod faults;
 #[cfg(feature = "client")]
 mod http_client;
 #[cfg(feature = "lambda")]

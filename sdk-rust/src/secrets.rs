@@ -92,8 +92,18 @@ pub enum InvalidSignature {
     #[error("the header {0} is missing")]
     Missing(&'static str),
     /// The headers do not fit the body, the secrets or the time.
-    #[error(transparent)]
+    #[error("{}", advice(*.0))]
     Wrong(VerifyError),
+}
+
+/// What does not fit, and what to look at.
+fn advice(error: VerifyError) -> &'static str {
+    match error {
+        VerifyError::Timestamp => "webhook-timestamp is not a number of unix seconds",
+        VerifyError::TooOld => "the signature is too old: compare the clocks",
+        VerifyError::TooNew => "the signature is from the future: compare the clocks",
+        VerifyError::NoMatch => "no signature matches: compare the signing secret with that of the endpoint",
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 
 use crate::app::App;
 
@@ -12,11 +12,20 @@ impl App {
     ///
     /// For TLS, other routes or middleware there is [`into_router`](App::into_router).
     pub async fn serve(self, address: impl ToSocketAddrs) -> io::Result<()> {
-        let listener = TcpListener::bind(address).await?;
+        let listener = listen(address).await?;
         tracing::info!(address = %listener.local_addr()?, "listening");
         let asked = asked_to_end()?;
         axum::serve(listener, self.into_router()).with_graceful_shutdown(asked).await
     }
+}
+
+/// Listens at the first of the addresses that is free. The system's error does not say which is taken.
+async fn listen(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let addresses: Vec<_> = lookup_host(address).await?.collect();
+    TcpListener::bind(&*addresses).await.map_err(|error| {
+        let named: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", named.join(", ")))
+    })
 }
 
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use posthaste_protocol::{id::JobId, problem::FieldError};
 use serde_json::json;
 
-use crate::new_job::NewJob;
+use crate::{faults, new_job::NewJob};
 
 /// The SQLSTATE of a job that is refused.
 const REFUSED: &str = "PH422";
@@ -21,6 +21,11 @@ pub type Rows = Vec<(Option<i64>, Option<String>)>;
 
 /// A connection to enqueue on: `&mut PgConnection` of sqlx (`&mut *transaction`), a `&Transaction` or `&Client` of
 /// tokio-postgres.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a connection to enqueue on",
+    note = "use `&mut PgConnection` of sqlx 0.9 (`&mut *transaction`) with the feature `sqlx`, or a `&Transaction` or \
+            `&Client` of tokio-postgres 0.7 with the feature `tokio-postgres`"
+)]
 pub trait Connection: Send + Sealed {
     /// Runs a statement whose parameters are all texts, and whose rows are an id and the faults as JSON.
     #[doc(hidden)]
@@ -63,25 +68,18 @@ pub enum EnqueueError {
 
 /// A job that the database refused, with every fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", text(.faults))]
+#[error("{}", faults::text(.faults))]
 pub struct Refused {
     /// Each field that is wrong, and why.
     pub faults: Vec<FieldError>,
 }
 
-fn text(faults: &[FieldError]) -> String {
-    match faults {
-        [] => "the job is refused".to_owned(),
-        [one] => one.to_string(),
-        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
-    }
-}
-
 impl Refused {
     /// Of the detail of an error with [`REFUSED`]. Its message is the first fault, for a server that sends no detail.
     fn of(detail: Option<&str>, message: &str) -> Self {
-        let faults = detail.and_then(|detail| serde_json::from_str(detail).ok());
-        Self { faults: faults.unwrap_or_else(|| vec![FieldError::new("", "invalid", message)]) }
+        let faults: Option<Vec<_>> = detail.and_then(|detail| serde_json::from_str(detail).ok());
+        let told = faults.filter(|faults| !faults.is_empty());
+        Self { faults: told.unwrap_or_else(|| vec![FieldError::new("", "invalid", message)]) }
     }
 }
 

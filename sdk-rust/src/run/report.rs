@@ -37,7 +37,7 @@ impl Reports {
 impl Run {
     /// The callbacks of this run, for a handler that answers [`Accepted`](crate::Accepted) and goes on by itself.
     pub fn callbacks(&self) -> Result<Callback, CallError> {
-        Callback::new(self.callback().ok_or(CallError::Malformed("the server has no gateway to call back"))?)
+        Callback::new(self.callback().ok_or(CallError::Malformed("the server has no gateway to call back".into()))?)
     }
 
     /// Whether the job was asked to be cancelled, as far as the answers to the calls below have told. A handler that stops

@@ -3,17 +3,21 @@
 use std::time::{Duration, Instant};
 
 use posthaste::{
-    CallbackGrant, Job as _, JobId, State,
-    callback::{Callback, CallbackOutcome, Failed, Progress},
+    App, Job as _, JobId, State,
+    callback::{Callback, CallbackGrant, CallbackOutcome, Failed, Progress},
 };
 use posthaste_tests::{Answer, FakeEndpoint, WAIT_LIMIT, sql};
 use serde_json::{Value, json};
 
 use crate::{
-    handlers::{Encode, HANDED_OUT, Order, Say},
-    outcomes::serve,
+    handlers::{Encode, HANDED_OUT, Order, SECRET, Say},
+    outcomes::{serve, serve_app},
     rig::Rig,
 };
+
+#[path = "../../examples/accepted.rs"]
+#[expect(dead_code, reason = "its main runs as an example")]
+mod accepted;
 
 /// A function whose jobs wait, and what it was given for each.
 struct Waiting {
@@ -137,4 +141,19 @@ async fn a_handler_reports_and_its_next_attempt_has_the_steps() {
     // The second attempt's checkpoint came after two of the first, whose number it was told.
     let kept = format!("select seq || ' ' || steps::text from posthaste.continuation where job_id = {id}");
     assert_eq!(sql::text(&mut rig.connection, &kept).await, r#"3 {"frames":1440,"ended":true}"#);
+}
+
+#[tokio::test]
+async fn the_worker_of_the_example_ends_the_jobs_that_its_handler_accepts() {
+    let mut rig = Rig::start().await;
+    let app = App::signed_with([SECRET]).unwrap().on(accepted::encode);
+    rig.endpoint("e", &serve_app(app).await, &["encode"], &json!({})).await;
+    let film = |film: &str| accepted::Encode { film: film.to_owned() };
+    let id = film("metropolis").enqueue(&mut rig.connection).await.unwrap();
+    let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.state, job.result.unwrap().get()), (State::Completed, r#"{"film":"metropolis","frames":1440}"#));
+    assert!(job.progress.unwrap().get().contains("decoding"));
+    let id = film("").enqueue(&mut rig.connection).await.unwrap();
+    let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
+    assert_eq!((job.state, &*job.error.unwrap().message), (State::Dead, "there is no film"));
 }

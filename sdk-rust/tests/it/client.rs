@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use posthaste::{
     Job as _, NewJob, State,
+    callback::{Callback, CallbackGrant},
     client::{CallError, Client, JobFilter},
 };
 use posthaste_tests::{Answer, FakeEndpoint, WAIT_LIMIT, sql};
 use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{handlers::Say, outcomes::serve, rig::Rig};
 
@@ -24,11 +26,13 @@ async fn a_job_is_enqueued_waited_for_and_read_back() {
 }
 
 #[tokio::test]
-async fn a_wait_that_runs_out_tells_the_job_as_it_is() {
+async fn a_wait_that_runs_out_is_an_error_that_has_the_job_as_it_is() {
     let rig = Rig::start().await;
     let id = rig.client.enqueue(&NewJob::new("nobody", &1)).await.unwrap().id;
-    let job = rig.client.wait(id, Duration::from_millis(50)).await.unwrap();
-    assert_eq!((job.state, job.state.is_terminal()), (State::Available, false));
+    let error = rig.client.wait(id, Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("job {id} is still available after 50ms"));
+    let CallError::NotEnded { job, waited } = error else { panic!("{error}") };
+    assert_eq!((job.id, job.state, waited), (id, State::Available, Duration::from_millis(50)));
     let explained = rig.client.explain(id).await.unwrap();
     assert_eq!((&*explained.reason, explained.id), ("no_endpoint_for_kind", id));
 }
@@ -80,6 +84,8 @@ async fn a_job_is_cancelled_once() {
 async fn a_refused_job_names_its_fields() {
     let rig = Rig::start().await;
     let error = rig.client.enqueue(&NewJob::new("no spaces", &1).priority(9)).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("invalid: kind: may hold only ") && text.contains("; priority: must be from 1"), "{text}");
     let CallError::Problem(problem) = error else { panic!("{error}") };
     assert_eq!(problem.errors.iter().map(|error| &*error.field).collect::<Vec<_>>(), ["kind", "priority"]);
 }
@@ -120,8 +126,8 @@ async fn what_must_not_be_done_twice_is_asked_for_once() {
     api.on("/v1/jobs/1/retry", [Answer::cut()]);
     let client = Client::new(&api.url("")).unwrap();
     let lost = client.enqueue_many([NewJob::new("k", &1)]).await.unwrap_err();
-    assert!(matches!(lost, CallError::Unreachable(_)), "{lost}");
-    assert!(matches!(client.retry(posthaste::JobId(1)).await, Err(CallError::Unreachable(_))));
+    assert!(matches!(lost, CallError::Unreachable { .. }), "{lost}");
+    assert!(matches!(client.retry(posthaste::JobId(1)).await, Err(CallError::Unreachable { .. })));
     assert_eq!(api.seen().len(), 2);
 }
 
@@ -152,6 +158,35 @@ async fn repeating_is_bounded_and_a_refusal_is_not_repeated() {
     let error = client.job(posthaste::JobId(2)).await.unwrap_err();
     assert!(matches!(error, CallError::Answer { status: 404 }), "{error}");
     assert_eq!(api.seen().len(), 6);
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_named_with_the_cause_and_nothing_secret() {
+    // Free when asked, and not listened to.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let client = Client::with_key(&format!("http://user:ph_word@127.0.0.1:{port}/?ph_query"), "ph_key").unwrap();
+    let error = client.retry(posthaste::JobId(1)).await.unwrap_err();
+    let refused = TcpStream::connect(("127.0.0.1", port)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("nobody answered at 127.0.0.1:{port}: {refused}"));
+    for printed in [format!("{error:?}"), format!("{:?}", posthaste::Error::new(error))] {
+        assert!(!printed.contains("ph_") && !printed.contains("/v1"), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_names_who_was_asked() {
+    let api = FakeEndpoint::start().await;
+    api.on("/v1/jobs/1", [Answer::cut_mid_body("{")]);
+    let error = Client::new(&api.url("")).unwrap().job(posthaste::JobId(1)).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("nobody answered at {}: ", api.address())), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_made_says_why() {
+    let grant = CallbackGrant::new("nonsense", "ph1.token");
+    let error = Callback::new(&grant).unwrap().heartbeat(None).await.unwrap_err();
+    assert!(matches!(error, CallError::Malformed(_)), "{error}");
+    assert_eq!(error.to_string(), "the call cannot be made: relative URL without a base");
 }
 
 #[test]

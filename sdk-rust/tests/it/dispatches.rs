@@ -39,7 +39,11 @@ async fn only_what_is_signed_with_a_secret_of_the_app_is_taken() {
     let app = app();
     assert_eq!(app.handle(signed_with(SECRET)).await.status(), 200);
     let refused = (401, "invalid_signature".to_owned());
-    assert_eq!(code(&app.handle(signed_with(OTHER)).await), refused);
+    let other = app.handle(signed_with(OTHER)).await;
+    assert_eq!(code(&other), refused);
+    let problem: Value = serde_json::from_slice(other.body()).unwrap();
+    let advice = "no signature matches: compare the signing secret with that of the endpoint";
+    assert_eq!(problem["detail"], advice);
     let mut changed = signed_with(SECRET);
     let body = String::from_utf8(changed.body().to_vec()).unwrap();
     *changed.body_mut() = body.replace("a result", "nothing!").into();
@@ -92,6 +96,15 @@ async fn a_body_over_the_cap_is_refused_as_too_large() {
         read.unwrap();
         assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"), "{bytes} bytes");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = app().serve(address).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().starts_with(&format!("cannot listen on {address}: Address already in use")), "{error}");
 }
 
 #[tokio::test]

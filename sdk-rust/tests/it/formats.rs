@@ -5,10 +5,10 @@ use http::Request;
 use posthaste::{App, Format, Job as _, NewJob, Outcome, Run, Secrets, State, testing::Dispatch};
 use posthaste_tests::{WAIT_LIMIT, sql};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::{
     handlers::{self, SECRET, Say},
+    outcomes::serve_app,
     rig::Rig,
 };
 
@@ -32,19 +32,11 @@ fn app() -> App {
     })
 }
 
-/// The URL of an app that is served in this process.
-async fn serve(app: App) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app.into_router()).await });
-    url
-}
-
 #[tokio::test]
 async fn args_that_are_an_envelope_are_the_args_of_a_raw_job() {
     for (name, format) in [("raw", Format::Raw), ("cloudevents", Format::CloudEvents)] {
         let mut rig = Rig::start().await;
-        let url = serve(app().format(format)).await;
+        let url = serve_app(app().format(format)).await;
         rig.endpoint("e", &url, &["newsletter", "say"], &json!({"format": name})).await;
         let id = NewJob::new("newsletter", &filled_in()).enqueue(&mut rig.connection).await.unwrap();
         let job = rig.client.wait(id, WAIT_LIMIT).await.unwrap();
@@ -60,7 +52,7 @@ async fn args_that_are_an_envelope_are_the_args_of_a_raw_job() {
 async fn a_format_that_is_not_the_endpoints_ends_no_job_and_runs_no_handler() {
     for (sent, read) in [("raw", Format::Envelope), ("cloudevents", Format::Envelope), ("envelope", Format::Raw)] {
         let mut rig = Rig::start().await;
-        let url = serve(app().format(read)).await;
+        let url = serve_app(app().format(read)).await;
         rig.endpoint("e", &url, &["newsletter", "say"], &json!({"format": sent})).await;
         let plain = Say { word: "a result".to_owned() }.job();
         for job in [NewJob::new("newsletter", &filled_in()), plain] {

@@ -1,6 +1,6 @@
 //! Everything that a handler can say, through a real dispatcher.
 
-use posthaste::{Job as _, JobId};
+use posthaste::{App, Job as _, JobId};
 use posthaste_tests::sql;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -32,9 +32,14 @@ const WAITING: &[&str] = &["accepted", "accepted, raised", "suspend", "suspend, 
 
 /// The handlers of the tests behind axum, in this process.
 pub async fn serve() -> String {
+    serve_app(handlers::app()).await
+}
+
+/// The URL of an app that is served in this process.
+pub async fn serve_app(app: App) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, handlers::app().into_router()).await });
+    tokio::spawn(async move { axum::serve(listener, app.into_router()).await });
     url
 }
 
@@ -88,13 +93,12 @@ async fn the_result_and_the_words_of_a_failure_are_read_back() {
 #[tokio::test]
 async fn a_function_with_another_secret_is_a_misconfigured_endpoint() {
     let mut rig = Rig::start().await;
-    let app = posthaste::App::signed_with(["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, app.into_router()).await });
-    rig.endpoint("e", &url, &["say"], &json!({})).await;
+    let app = App::signed_with(["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]).unwrap();
+    rig.endpoint("e", &serve_app(app).await, &["say"], &json!({})).await;
     let id = say(&mut rig, "a result").await;
     assert_eq!(rig.attempt(id, 1).await, "retried:responded:401:invalid_signature");
+    let told = rig.client.job(id).await.unwrap().error.unwrap().message;
+    assert_eq!(told, "no signature matches: compare the signing secret with that of the endpoint");
 }
 
 pub async fn say(rig: &mut Rig, word: &str) -> JobId {
