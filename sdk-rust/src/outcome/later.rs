@@ -45,7 +45,7 @@ impl Retry {
         Self { message: message.into(), code: None, after: None }
     }
 
-    /// The error's stable code, for programs: 1 to 64 of `A–Z a–z 0–9 _ . -`.
+    /// The error's stable code, for programs: 1 to 64 of `A–Z a–z 0–9 _ . -`. Without one it is `retry`.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());

@@ -17,7 +17,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("snooze", "scheduled", "snoozed:responded:200:"),
     ("snooze, raised", "scheduled", "snoozed:responded:200:"),
     ("retry", "scheduled", "retried:responded:500:on_fire"),
-    ("retry, raised", "scheduled", "retried:responded:500:http_500"),
+    ("retry, raised", "scheduled", "retried:responded:500:retry"),
     ("an error", "scheduled", "retried:responded:500:unhandled_exception"),
     ("panic", "scheduled", "retried:responded:500:panic"),
     ("throttle", "scheduled", "throttled:responded:429:http_429"),
