@@ -38,9 +38,7 @@ pub(crate) fn of_outcome(outcome: Outcome) -> Response<Bytes> {
         Outcome::Suspend(suspend) => suspended(suspend),
         Outcome::Snooze(Snooze { after }) => retry_after(word(empty(StatusCode::OK), "snooze"), after),
         Outcome::Retry(Retry { message, code, after }) => {
-            // The status alone would read as a crash.
-            let code = code.as_deref().unwrap_or("retry");
-            retry_after(word(problem(500, Some(code), &message), "retry"), after)
+            retry_after(word(problem(500, Some(&code), &message), "retry"), after)
         }
         Outcome::Fail(Fail { message, code }) => word(problem(422, code.as_deref(), &message), "fail"),
         Outcome::Cancel(Cancel { reason }) => {

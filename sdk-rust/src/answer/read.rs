@@ -26,7 +26,7 @@ pub(crate) fn outcome(answer: &Response<Bytes>) -> Option<Outcome> {
             Suspend::from(written).into()
         }
         (Some("snooze"), _) => Snooze { after }.into(),
-        (Some("retry"), _) => Retry { message, code: text("code"), after }.into(),
+        (Some("retry"), _) => Retry { message, code: text("code")?, after }.into(),
         (Some("fail"), _) => Fail { message, code: text("code") }.into(),
         (Some("cancel"), _) => Cancel { reason: text("reason") }.into(),
         (None, 204) => Completed::new().into(),

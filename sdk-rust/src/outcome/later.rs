@@ -35,20 +35,21 @@ impl std::error::Error for Snooze {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     pub(crate) message: String,
-    pub(crate) code: Option<String>,
+    pub(crate) code: String,
     pub(crate) after: Option<Duration>,
 }
 
 impl Retry {
     /// Failed for this reason: for people, at most 2 KiB of it are kept.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None, after: None }
+        // The status alone would read as a crash.
+        Self { message: message.into(), code: "retry".to_owned(), after: None }
     }
 
     /// The error's stable code, for programs: 1 to 64 of `A–Z a–z 0–9 _ . -`. Without one it is `retry`.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = code.into();
         self
     }
 

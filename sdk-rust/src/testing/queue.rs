@@ -256,7 +256,7 @@ impl Kept {
             Ok(Outcome::Suspend(suspend)) => self.suspend(now, suspend),
             Ok(Outcome::Snooze(snooze)) => self.standing = Standing::Due(now + snooze.after.unwrap_or(SNOOZE)),
             Ok(Outcome::Throttle(throttle)) => self.standing = Standing::Due(now + throttle.after.unwrap_or(SNOOZE)),
-            Ok(Outcome::Retry(retry)) => self.fail(now, retry.code.as_deref().unwrap_or("retry"), retry.after),
+            Ok(Outcome::Retry(retry)) => self.fail(now, &retry.code, retry.after),
             Ok(Outcome::Fail(fail)) => self.die(fail.code.unwrap_or_else(|| "fail".to_owned()), fail.message),
             Ok(Outcome::Retire(retire)) => self.die("http_410".to_owned(), retire.message),
             Err(answered) if answered.status == 500 => {
