@@ -1,13 +1,13 @@
 //! The tree of commands.
 
-use std::{future::Future, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use posthaste_service::tls;
 
 use crate::{
     cel, deliveries, dev, dispatcher, doctor, endpoint, enqueue, failure, gateway, job, keys, migrate, output, process,
-    serve, source, token,
+    runtime::block_on, serve, source, token,
 };
 
 /// Jobs that were committed to Postgres, POSTed to your serverless functions
@@ -93,15 +93,6 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
-}
-
-/// Runs a command's future on a runtime of its own, on every core.
-pub fn block_on(future: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(future);
-    // A lookup or a read of stdin that hangs must not keep the process.
-    runtime.shutdown_background();
-    result
 }
 
 #[cfg(test)]

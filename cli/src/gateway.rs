@@ -17,10 +17,11 @@ use posthaste_service::{
 use tokio::net::TcpListener;
 
 use crate::{
+    bind,
     callbacks::{self, Configured},
-    command, connection, process,
+    connection,
     roles::Roles,
-    secret_keys,
+    runtime, secret_keys,
 };
 
 /// What callbacks in flight may take after SIGTERM: a body, and a commit.
@@ -52,7 +53,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let callbacks =
         callbacks::configured(callback)?.ok_or_else(|| ConfigError::one("POSTHASTE_GATEWAY_URL", missing))?;
     let guard = telemetry::init(telemetry)?;
-    command::block_on(until_ended(options, callbacks, guard))
+    runtime::block_on(until_ended(options, callbacks, guard))
 }
 
 async fn until_ended(options: Options, callbacks: Configured, guard: TelemetryGuard) -> anyhow::Result<()> {
@@ -63,7 +64,7 @@ async fn until_ended(options: Options, callbacks: Configured, guard: TelemetryGu
         secret_keys::configured(&options.secrets)?,
     );
     connection::check_schema(options.database.database_url()?.expose()).await?;
-    let health = process::bind_api(options.api.listen()?).await?;
+    let health = bind::api(options.api.listen()?).await?;
     let listener = bind(&options.gateway).await?;
     let mut roles = Roles::new(shutdown);
     callbacks.watch(&mut roles);

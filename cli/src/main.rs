@@ -17,6 +17,10 @@ mod input;
 mod callbacks;
 mod egress;
 
+// What every service runs on: a runtime, a port.
+mod bind;
+mod runtime;
+
 // Services.
 mod dev;
 mod dispatcher;

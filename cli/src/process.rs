@@ -1,8 +1,5 @@
 //! The process of a service: settings checked, database looked at, port taken, then its roles until SIGTERM.
 
-use std::net::SocketAddr;
-
-use anyhow::Context as _;
 use clap::Args;
 use posthaste_dispatcher::Settings;
 use posthaste_service::{
@@ -16,10 +13,11 @@ use posthaste_service::{
 use tokio::net::TcpListener;
 
 use crate::{
+    bind,
     callbacks::{self, Configured},
-    command, connection, dispatcher, gateway,
+    connection, dispatcher, gateway,
     roles::Roles,
-    secret_keys,
+    runtime, secret_keys,
 };
 
 /// Settings of a service.
@@ -59,7 +57,7 @@ pub fn run(options: Options, gateway: Option<GatewayConfig>, begin: Begin) -> an
     let of_dispatcher = callbacks.as_ref().map(Configured::of_dispatcher);
     let settings = dispatcher::settings(&options.database, &options.dispatcher, keys, of_dispatcher)?;
     let guard = telemetry::init(&options.telemetry)?;
-    command::block_on(async {
+    runtime::block_on(async {
         let ended = until_ended(options, settings, callbacks, gateway, begin).await;
         guard.shutdown().await;
         ended
@@ -78,7 +76,7 @@ async fn until_ended(
     }
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
-    let listener = bind_api(options.api.listen()?).await?;
+    let listener = bind::api(options.api.listen()?).await?;
     let mut roles = Roles::new(shutdown);
     if let Some(callbacks) = callbacks {
         if let Some(config) = gateway {
@@ -91,11 +89,4 @@ async fn until_ended(
     }
     begin(&mut roles, listener, settings, &options.api)?;
     roles.join().await
-}
-
-/// Takes the port of REST, health and metrics.
-pub async fn bind_api(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; choose another address with --api-listen or POSTHASTE_API_LISTEN")
-    })
 }

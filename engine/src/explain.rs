@@ -258,12 +258,8 @@ impl Facts {
         }
         // One dispatcher that can take it is enough.
         if self.all_say(|state| state.breaker == "open") {
-            return (
-                Reason::BreakerOpen,
-                format!(
-                    "too many requests to endpoint {endpoint} failed: its breaker is open, and probes will close it"
-                ),
-            );
+            let why = "its breaker is open, and probes will close it";
+            return (Reason::BreakerOpen, format!("too many requests to endpoint {endpoint} failed: {why}"));
         }
         if self.all_say(|state| state.limit.is_some_and(|limit| state.in_flight >= limit)) {
             let in_flight: u64 = self.states.iter().map(|state| state.in_flight).sum();

@@ -28,13 +28,13 @@ use tokio::net::TcpListener;
 
 use crate::{
     callbacks::{self, Configured},
-    command, dispatcher, egress,
+    dispatcher, egress,
     failure::Usage,
     gateway,
     home::{Home, HomeConfig, Running},
     output::{self, Tone},
     roles::Roles,
-    secret_keys, serve,
+    runtime, secret_keys, serve,
 };
 use database::Database;
 use hints::Hints;
@@ -108,7 +108,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     // One at a time in a folder; held until this process ends.
     let _lock = home.lock()?;
     let guard = logs(&options, &home)?;
-    command::block_on(async move {
+    runtime::block_on(async move {
         let result = everything(options, &home).await;
         home.retract();
         guard.shutdown().await;
