@@ -5,8 +5,8 @@ use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
 use crate::EngineError;
 
-/// The most jobs counted of one kind.
-const STRANDED_CAP: i64 = 10_000;
+/// The most jobs counted of one kind in one queue.
+pub const STRANDED_CAP: i64 = 10_000;
 
 /// The server and its settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ pub struct Stranded {
     pub kind: String,
     /// The endpoint that the jobs name, which does not exist.
     pub endpoint: Option<String>,
-    /// How many may start now, counted to 10,000.
+    /// How many may start now; from [`STRANDED_CAP`] on, at least so many.
     pub jobs: i64,
 }
 

@@ -38,9 +38,9 @@ pub(crate) fn of_outcome(outcome: Outcome) -> Response<Bytes> {
         Outcome::Suspend(suspend) => suspended(suspend),
         Outcome::Snooze(Snooze { after }) => retry_after(word(empty(StatusCode::OK), "snooze"), after),
         Outcome::Retry(Retry { message, code, after }) => {
-            retry_after(word(problem(500, Some(&code), &message), "retry"), after)
+            retry_after(word(problem(500, Some(usable(&code).unwrap_or("retry")), &message), "retry"), after)
         }
-        Outcome::Fail(Fail { message, code }) => word(problem(422, code.as_deref(), &message), "fail"),
+        Outcome::Fail(Fail { message, code }) => word(problem(422, code.as_deref().and_then(usable), &message), "fail"),
         Outcome::Cancel(Cancel { reason }) => {
             let body = serde_json::json!({"reason": reason});
             word(json_answer(StatusCode::OK, body.to_string().into()), "cancel")
@@ -81,6 +81,16 @@ pub(crate) fn wrong_method() -> Response<Bytes> {
     let mut answer = refused(405, "method_not_allowed", "jobs are POSTed");
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     answer
+}
+
+/// The code, if the server would take it: left out, it changes nothing of what becomes of the job.
+fn usable(code: &str) -> Option<&str> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let usable = (1..=64).contains(&code.len()) && code.bytes().all(fits);
+    if !usable {
+        tracing::warn!(code, "this code is left out: it must be 1 to 64 letters, digits and _ . -");
+    }
+    usable.then_some(code)
 }
 
 fn suspended(suspend: Suspend) -> Response<Bytes> {

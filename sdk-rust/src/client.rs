@@ -173,16 +173,17 @@ impl Client {
     /// Waits for the job's end, so long at most, and returns the ended job: completed, cancelled or dead. One that has not
     /// ended by then is in the error, [`CallError::NotEnded`].
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<Job, CallError> {
-        let until = Instant::now() + timeout;
+        // None: longer than any clock goes.
+        let until = Instant::now().checked_add(timeout);
         loop {
-            let left = until.saturating_duration_since(Instant::now()).min(LONGEST_WAIT);
+            let left = until.map_or(timeout, |until| until.saturating_duration_since(Instant::now())).min(LONGEST_WAIT);
             let mut url = self.job_url(id, &[])?;
             url.query_pairs_mut().append_pair("wait_ms", &left.as_millis().to_string());
             let job: Job = self.get(&url, left + TIMEOUT).await?;
             if job.state.is_terminal() {
                 return Ok(job);
             }
-            if Instant::now() >= until {
+            if until.is_some_and(|until| Instant::now() >= until) {
                 return Err(CallError::NotEnded { job: Box::new(job), waited: timeout });
             }
         }

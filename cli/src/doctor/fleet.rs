@@ -83,7 +83,11 @@ fn nowhere(checkup: &mut Checkup, lost: &[i64]) {
 
 fn stranded(checkup: &mut Checkup, found: &[Stranded]) {
     for Stranded { kind, endpoint, jobs } in found {
-        let (jobs, verb) = if *jobs == 1 { ("1 job".to_owned(), "waits") } else { (format!("{jobs} jobs"), "wait") };
+        let (jobs, verb) = match *jobs {
+            1 => ("1 job".to_owned(), "waits"),
+            doctor::STRANDED_CAP.. => (format!("at least {jobs} jobs"), "wait"),
+            _ => (format!("{jobs} jobs"), "wait"),
+        };
         match endpoint {
             Some(named) => checkup.warn(
                 format!("kind {kind}"),

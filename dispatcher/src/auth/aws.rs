@@ -15,6 +15,7 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
+use http::HeaderValue;
 use posthaste_protocol::excerpt;
 use posthaste_service::{clock, config::EgressProxy};
 use secrecy::ExposeSecret;
@@ -73,6 +74,10 @@ pub(super) async fn mint(
         }
     };
     let credentials = credentials.map_err(|error| MintError::Aws(causes(&error)))?;
+    // No request could be signed with it.
+    if credentials.session_token().is_some_and(|token| HeaderValue::from_str(token).is_err()) {
+        return Err(MintError::Aws("the session token has characters that no header can hold".to_owned()));
+    }
     Ok(Minted { life: life(&credentials), credential: Credential::Aws(credentials.into()) })
 }
 
@@ -83,7 +88,7 @@ fn life(credentials: &Credentials) -> Option<Duration> {
 }
 
 /// An error and what caused it, each in its own words.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut words = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {

@@ -47,7 +47,7 @@ pub enum Unauthorized {
     /// No valid credentials are there now. The endpoint is left out until there are.
     #[error("there are no valid credentials now")]
     NoCredentials,
-    /// This request has something that no signature can be made of, whatever the credentials.
+    /// No signature can be made of this request.
     #[error("the request cannot be signed: {0}")]
     Unsignable(String),
 }
@@ -115,7 +115,7 @@ impl Authorizer {
                 };
                 scope
                     .sign(identity, clock::unix_now(), uri, headers, body)
-                    .map_err(|error| Unauthorized::Unsignable(error.to_string()))?;
+                    .map_err(|error| Unauthorized::Unsignable(aws::causes(&error)))?;
             }
         }
         Ok(())

@@ -137,6 +137,19 @@ async fn a_session_is_renewed_before_its_end_while_the_old_one_still_serves() {
 }
 
 #[tokio::test]
+async fn a_session_that_nothing_can_be_signed_with_leaves_the_endpoint_out_and_ends_no_job() {
+    let mut scene = scene().await;
+    scene.sts.otherwise(assumed("A&#10;B", 3600));
+    scene.put("a", "/a", json!({"auth": auth(&json!({"role_arn": ROLE}))})).await;
+    let job = sql::enqueue(&mut scene.connection, "kind => 'a', max_attempts => 1").await;
+    let _dispatcher = scene.start();
+    let reported =
+        "select state::text like '%no credentials: AWS: the session token has characters%' from posthaste.dispatcher";
+    until(&mut scene.connection, reported).await;
+    assert_eq!(sql::state(&mut scene.connection, job).await, "available");
+}
+
+#[tokio::test]
 async fn without_credentials_an_endpoint_is_left_out_and_its_jobs_keep_their_attempts() {
     let mut scene = scene().await;
     let denied = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\

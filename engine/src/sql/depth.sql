@@ -30,7 +30,7 @@ left join lateral (
   select j.run_at, j.created_at
   from (select r.job_id from posthaste.ready r where r.lane_id = l.lane_id order by r.priority, r.seq limit 1) r
   join posthaste.job j on j.job_id = r.job_id
-) f on c.available > 0 and taken.by_one
+) f on taken.by_one
 group by l.queue
 order by 2 desc, 1
 limit 100

@@ -31,6 +31,7 @@ async fn scene(connection: &mut PgConnection) {
         "'email', queue => 'taken'",
         "'emial', queue => 'misspelled'",
         "'emial', queue => 'misspelled'",
+        "'emial', queue => 'other'",
         "'pdf', queue => 'paused'",
         "'email', queue => 'elsewhere', endpoint => 'nowhere'",
     ] {
@@ -73,7 +74,7 @@ async fn the_doctor_names_each_kind_that_no_endpoint_takes() {
     };
     assert_eq!(
         doctor::stranded(&mut connection).await.unwrap(),
-        [stranded("emial", None, 2), stranded("email", Some("nowhere"), 1)],
+        [stranded("emial", None, 3), stranded("email", Some("nowhere"), 1)],
         "a paused endpoint says so itself"
     );
 }

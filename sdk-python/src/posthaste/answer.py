@@ -190,8 +190,6 @@ def _wait(wait: Wait) -> dict[str, Any]:
             said |= {"for": "callback", "timeout_ms": milliseconds(wait.timeout), "cel": wait.cel}
             said["signature"] = wait.signature
         case TimerWait(until=datetime() as until):
-            if until.tzinfo is None:
-                raise ValueError("has a timer until a time without a time zone")
             said |= {"for": "timer", "until": until.isoformat()}
         case TimerWait(until=float() | int() | timedelta() as after):
             said |= {"for": "timer", "timeout_ms": milliseconds(after)}

@@ -36,7 +36,8 @@ class Retry(Outcome):
     def __init__(self, message: str = "", *, after: Duration | None = None, code: str | None = None) -> None:
         """`code` is 1 to 64 of letters, digits and `_ . -`; without one it is `retry`."""
         super().__init__(message)
-        self.message, self.after, self.code = message, after, code
+        # The status alone would read as a crash.
+        self.message, self.after, self.code = message, after, "retry" if code is None else code
 
 
 class Snooze(Outcome):
@@ -128,7 +129,12 @@ class TimerWait:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a name or a time that no server takes."""
-        _check_wait(self.name, None if isinstance(self.until, datetime) else self.until)
+        if not isinstance(self.until, datetime):
+            _check_wait(self.name, self.until)
+            return
+        _check_wait(self.name, None)
+        if self.until.tzinfo is None:
+            raise ValueError("a wait until a time needs its time zone, as datetime.now(timezone.utc) has one")
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ class JobsWait:
     def __post_init__(self) -> None:
         """Raise `ValueError` for what no server takes."""
         _check_wait(self.name, self.timeout)
+        if isinstance(self.jobs, str) or not all(isinstance(job, int) and job >= 1 for job in self.jobs):
+            raise ValueError("JobsWait waits for ids of jobs: whole numbers from 1 on")
         if not 1 <= len(self.jobs) <= MAX_WAIT_JOBS or len(set(self.jobs)) < len(self.jobs):
             raise ValueError("JobsWait needs 1 to 1,000 jobs to wait for, each once")
         if self.need is not None and not 1 <= self.need <= len(self.jobs):

@@ -109,6 +109,11 @@ def test_one_text_is_no_list_of_tags_by_any_way(dev: Dev) -> None:
         ("k", {"max_attempts": 1001, "tags": ["t"] * 21}),
         ("k", {"tags": ["", "t" * 201]}),
         ("k", {"tags": ["a\tb"]}),
+        ("k", {"tags": ["a\x85b"]}),
+        ("k", {"args": {"a": "\0"}}),
+        ("k", {"metadata": {"a": "\0"}}),
+        ("k", {"metadata": [1]}),
+        ("k", {"delay": 315_360_001}),
         ("k", {"args": "x" * 1024 * 1024, "metadata": {"m": "x" * 65536}}),
     ],
 )

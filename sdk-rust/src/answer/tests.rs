@@ -76,3 +76,16 @@ fn every_answer_names_the_protocol_and_reads_back_as_it_was() {
     let snoozed = of_outcome(Snooze::after(Duration::from_millis(1500)).into());
     assert_eq!(snoozed.headers()["retry-after"], "1.5");
 }
+
+#[test]
+fn a_code_that_the_server_would_not_take_is_left_out() {
+    for code in ["has space", "", "é", &"x".repeat(65)] {
+        let of = |outcome: Outcome| {
+            let body: Value = serde_json::from_slice(of_outcome(outcome).body()).unwrap();
+            body["code"].as_str().map(str::to_owned)
+        };
+        assert_eq!(of(Retry::new("no").code(code).into()).as_deref(), Some("retry"), "{code}");
+        assert_eq!(of(Fail::new("no").code(code).into()), of(Fail::new("no").into()), "{code}");
+        assert_ne!(of(Fail::new("no").code("x".repeat(64)).into()), of(Fail::new("no").into()));
+    }
+}

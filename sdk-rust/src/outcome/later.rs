@@ -46,7 +46,8 @@ impl Retry {
         Self { message: message.into(), code: "retry".to_owned(), after: None }
     }
 
-    /// The error's stable code, for programs: 1 to 64 of `A–Z a–z 0–9 _ . -`. Without one it is `retry`.
+    /// The error's stable code, for programs: 1 to 64 of `A–Z a–z 0–9 _ . -`. Without one, or with
+    /// another, it is `retry`.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = code.into();

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._json import dumps
+from ..duration import seconds
 from ..errors import FieldError
 from ..name import is_name
 from ..new_job import NewJob
@@ -26,7 +27,8 @@ _SIZES = {"result": 1024 * 1024, "payload": 1024 * 1024, "metadata": 64 * 1024, 
 _MAX_MESSAGE_BYTES = 4096
 _MAX_STEPS = 1000
 _MAX_TAGS = 20
-_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
+_MAX_DELAY_S = 315_360_000
 
 
 def size(value: object) -> int:
@@ -65,6 +67,10 @@ def of_job(job: NewJob) -> Iterator[FieldError]:
     if job.max_attempts is not None and not 1 <= job.max_attempts <= 1000:
         yield FieldError("max_attempts", "out_of_range", "max_attempts must be from 1 to 1000")
     yield from _of_tags(job.tags or ())
+    if job.delay is not None and seconds(job.delay) > _MAX_DELAY_S:
+        yield FieldError("delay_ms", "out_of_range", "delay_ms must be from 0 to 315360000000 (10 years)")
+    if not isinstance(job.metadata or {}, Mapping):
+        yield FieldError("metadata", "wrong_type", "metadata must be an object")
     if size(job.metadata or {}) > 64 * 1024:
         yield FieldError("metadata", "too_large", "metadata must have at most 65536 bytes")
 

@@ -13,7 +13,7 @@ from ..app import Posthaste
 from ..callback import CallbackClient
 from ..duration import Duration, seconds
 from ..invalid_job import InvalidJob
-from ..new_job import NewJob
+from ..new_job import NewJob, unstorable
 from ..outcome import Outcome, Resume
 from . import bounds
 from .engine import Engine
@@ -108,9 +108,11 @@ class Queue:
         `steps`, `progress` and `resume`. Raises `InvalidJob` for a job that the server would refuse.
         """
         number = len(self._engine.jobs) + 1
-        plain = json.loads(_json.dumps({} if args is None else args))
         told = {name: fields[name] for name in _SENT if name in fields}
-        if faults := list(bounds.of_job(NewJob(kind, plain, **told))):
+        plain = _stored("args", {} if args is None else args)
+        if "metadata" in told:
+            told["metadata"] = _stored("metadata", told["metadata"])
+        if faults := list(bounds.of_job(NewJob(kind, plain, delay=delay, **told))):
             raise InvalidJob(faults)
         run_at = self.now + timedelta(seconds=seconds(delay))
         job = QueuedJob(number, kind, plain, run_at, engine=self._engine, **fields)
@@ -172,3 +174,11 @@ def run(app: Posthaste, kind: str, args: object = None, **fields: Any) -> Queued
     job = queue.enqueue(kind, args, **fields)
     queue._engine.run(job)
     return job
+
+
+def _stored(name: str, value: object) -> Any:
+    """Give what comes back of a field. Raises `InvalidJob` for what Postgres cannot hold."""
+    try:
+        return json.loads(_json.dumps(value))
+    except _json.NotStorable as error:
+        raise unstorable(name, error) from error

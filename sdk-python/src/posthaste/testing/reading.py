@@ -40,7 +40,7 @@ def outcome(answer: Answer) -> Outcome:
         case 200 | 204:
             return Completed(body)
         case "retry" | 500:
-            return Retry(detail, after=wait, code=None if code == "retry" else code)
+            return Retry(detail, after=wait, code=code)
         case "fail" | 422:
             return Fail(detail, code=code)
         case "cancel":
