@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 use posthaste_callback_gateway::{Gateway, Settings, serve_on};
 use posthaste_service::{
@@ -64,8 +63,8 @@ async fn until_ended(options: Options, callbacks: Configured, guard: TelemetryGu
         secret_keys::configured(&options.secrets)?,
     );
     connection::check_schema(options.database.database_url()?.expose()).await?;
-    let health = bind::api(options.api.listen()?).await?;
-    let listener = bind(&options.gateway).await?;
+    let health = bind::api(&options.api).await?;
+    let listener = bind::gateway(&options.gateway).await?;
     let mut roles = Roles::new(shutdown);
     callbacks.watch(&mut roles);
     start(&mut roles, listener, &settings)?;
@@ -78,14 +77,6 @@ async fn until_ended(options: Options, callbacks: Configured, guard: TelemetryGu
     let ended = roles.join().await;
     guard.shutdown().await;
     ended
-}
-
-/// Takes the port of the gateway.
-pub async fn bind(config: &GatewayConfig) -> anyhow::Result<TcpListener> {
-    let address = config.listen()?;
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; choose another address with --gateway-listen or POSTHASTE_GATEWAY_LISTEN")
-    })
 }
 
 /// Adds the gateway to the roles of this process.

@@ -76,11 +76,11 @@ async fn until_ended(
     }
     let shutdown = Shutdown::on_signals(options.dispatcher.shutdown_grace()?)?;
     connection::check_schema(&settings.database_url).await?;
-    let listener = bind::api(options.api.listen()?).await?;
+    let listener = bind::api(&options.api).await?;
     let mut roles = Roles::new(shutdown);
     if let Some(callbacks) = callbacks {
         if let Some(config) = gateway {
-            let listener = gateway::bind(&config).await?;
+            let listener = bind::gateway(&config).await?;
             let keys = settings.seal_keys.clone();
             let config = callbacks.of_gateway(&settings.database_url, &settings.listen_url, keys);
             gateway::start(&mut roles, listener, &config)?;

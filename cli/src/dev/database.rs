@@ -41,9 +41,8 @@ impl Database {
 
     /// What `error` means for data that was kept, and what helps.
     fn of_another_version(&self, error: EngineError, home: &Home) -> anyhow::Error {
-        let kept = self.cluster.is_some();
         match error {
-            EngineError::MigrationChanged(_) | EngineError::SchemaTooNew { .. } if kept => {
+            EngineError::MigrationChanged(_) | EngineError::SchemaTooNew { .. } if self.cluster.is_some() => {
                 let (folder, flag) = (home.root().display(), home.flag());
                 anyhow::Error::new(error).context(format!(
                     "the data in {folder} is of another version of Posthaste: `posthaste dev --fresh{flag}` throws it away, \

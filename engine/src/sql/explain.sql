@@ -70,8 +70,7 @@ left join lateral (
   from posthaste.attempt a
   where a.job_id = v.id
   order by a.run_lease desc limit 1
-) last on last.outcome not in ('completed', 'cancelled', 'dead', 'redriven')
-  or (last.outcome = v.state and v.state in ('cancelled', 'dead')) -- else it is not this round that it tells of
+) last on last.outcome = v.state or last.outcome not in ('completed', 'cancelled', 'dead', 'redriven') -- else of another round
 left join lateral (
   -- A dispatcher beats every few seconds; 15 s of silence is when others begin to think it dead.
   select count(*) as alive, array_agg((d.state -> 'endpoints' -> route.endpoint)::text) as states

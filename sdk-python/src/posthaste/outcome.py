@@ -129,11 +129,8 @@ class TimerWait:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a name or a time that no server takes."""
-        if not isinstance(self.until, datetime):
-            _check_wait(self.name, self.until)
-            return
-        _check_wait(self.name, None)
-        if self.until.tzinfo is None:
+        _check_wait(self.name, None if isinstance(self.until, datetime) else self.until)
+        if isinstance(self.until, datetime) and self.until.tzinfo is None:
             raise ValueError("a wait until a time needs its time zone, as datetime.now(timezone.utc) has one")
 
 
