@@ -47,6 +47,7 @@ pub struct Findings {
     pub free: Vec<Pinned>,
     pub pinned: Vec<Pinned>,
     pub memory: Vec<f64>,
+    pub memory_wide: Vec<f64>,
     pub flooded: Vec<Flooded>,
     pub raced: Vec<Raced>,
     pub start: Vec<[f64; 2]>,
@@ -104,6 +105,7 @@ Written by `make bench`; do not edit. Every party is a process of its own on one
 postmaster and all of its children. Jobs have about 300 bytes of args; the endpoint reads the JSON and answers a small one. Each drain has a fresh database, a
 checkpoint before the enqueue and none between enqueue and drain; its clock runs from the word \"go\" (the endpoint is resumed) to the last durable outcome.
 Awa's runs from its first POST to its last, which is a little in its favour. Commits are those of `pg_stat_database` after the dispatcher has stopped, dead rows the rows updated or deleted.
+Callbacks are made by the endpoint, on connections that it keeps: a function runs elsewhere, and its client is as small as one can be here.
 *Scaled* figures are CPU as it would be where a request of the bare loop costs 36 µs, as it did on such a machine when the targets were set: shared hosts have slow hours.
 *Strangers* is the share of the machine that other processes used meanwhile: where it is not near 0, rates and latencies are worse than the truth.
 ";

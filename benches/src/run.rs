@@ -154,6 +154,7 @@ async fn others(options: &Options, rig: &mut Rig, found: &mut Findings) {
     }
     if options.wants("T11") {
         keep(&mut found.memory, errors, "memory at 512", process::memory(rig, 512)).await;
+        keep(&mut found.memory_wide, errors, "memory at 10,000", process::memory(rig, 10_000)).await;
     }
     if options.wants("T11") || options.wants("flood") {
         keep(&mut found.flooded, errors, "flood of forged tokens", flood::flood(rig)).await;

@@ -191,6 +191,7 @@ fn process_figures(found: &Findings) -> Vec<Figure> {
         Figure::context("T8", "claim p99 below, free", each(free, |one| one.claim_p99_ms), "ms"),
         Figure::context("T8", "claim p99 below, pinned", each(pinned, |one| one.claim_p99_ms), "ms"),
         Figure::held("T11", "memory, 512 in flight", each(&found.memory, |mib| *mib), "MiB", 96.0, 48.0),
+        Figure::held("T11", "memory, 10,000 in flight", each(&found.memory_wide, |mib| *mib), "MiB", 384.0, 200.0),
         Figure::held(
             "T12",
             "process start → first claim's POST begun",

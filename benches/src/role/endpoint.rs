@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTEN
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{caller::Caller, now_us, say, until_dismissed};
@@ -33,13 +34,16 @@ struct Counts {
 /// Serves until dismissed: `/job` counts, `/stamped` also notes when each job arrived, `/slow` and `/brief` take a while,
 /// `/accept` and `/accept-awa` answer 202 and call back at once.
 pub async fn run() -> anyhow::Result<()> {
+    // Each open POST is a file; shells grant 1024.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     say(&format!("ready {}", listener.local_addr()?.port()))?;
     let counts = Arc::new(Counts {
         posts: AtomicU64::new(0),
         open: AtomicU64::new(0),
         stamps: Mutex::default(),
-        caller: Arc::new(Caller::new()?),
+        caller: Arc::default(),
     });
     tokio::spawn(accept(listener, counts));
     until_dismissed().await;
