@@ -9,7 +9,7 @@ set search_path = pg_catalog, posthaste, pg_temp as $$
 #variable_conflict use_column
 begin
   return query
-{{complete}};
+{{complete_v1}};
 end $$;
 
 drop function posthaste.grant_roles();

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use crate::{EngineError, complete::COMPLETE};
+use crate::EngineError;
 
 /// A migration: number, name, text.
 struct Migration {
@@ -11,10 +11,12 @@ struct Migration {
     text: &'static str,
 }
 
-/// Texts that migrations 14 and 16 wrap: whoever changes one keeps the old one for it, as with those of the finalize.
+/// Texts that migrations wrap: whoever changes one keeps the old one for them, as with those of the finalize.
 const WAKE: &str = include_str!("sql/wake.sql");
 const CHECKPOINT: &str = include_str!("sql/checkpoint.sql");
 const KEEP: &str = include_str!("sql/keep.sql");
+const COMPLETE: &str = include_str!("sql/complete.sql");
+const COMPLETE_V1: &str = include_str!("../../migrations/complete_v1.sql");
 const FINALIZE_V1: &str = include_str!("../../migrations/finalize_v1.sql");
 const FINALIZE_V2: &str = include_str!("../../migrations/finalize_v2.sql");
 const FINALIZE_V3: &str = include_str!("../../migrations/finalize_v3.sql");
@@ -37,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 15, name: "callback_shape", text: include_str!("../../migrations/0015_callback_shape.sql") },
     Migration { version: 16, name: "complete_held", text: include_str!("../../migrations/0016_complete_held.sql") },
     Migration { version: 17, name: "event_size", text: include_str!("../../migrations/0017_event_size.sql") },
+    Migration { version: 18, name: "complete_sooner", text: include_str!("../../migrations/0018_complete_sooner.sql") },
 ];
 
 /// The newest schema version that this binary knows.
@@ -48,6 +51,7 @@ impl Migration {
             .replace("{{finalize_v1}}", FINALIZE_V1.trim_end())
             .replace("{{finalize_v2}}", FINALIZE_V2.trim_end())
             .replace("{{finalize_v3}}", FINALIZE_V3.trim_end())
+            .replace("{{complete_v1}}", COMPLETE_V1.trim_end())
             .replace("{{complete}}", COMPLETE.trim_end())
             .replace("{{wake}}", WAKE.trim_end())
             .replace("{{checkpoint}}", CHECKPOINT.trim_end())

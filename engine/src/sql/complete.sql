@@ -1,10 +1,18 @@
 -- complete: what a finalize does, for callbacks that complete runs which a lease or a wait holds. It knows by itself what the
--- caller of a finalize must say, so that nothing is looked up first. What comes with an end is finalize's own text.
+-- caller of a finalize must say, so that nothing is looked up first, and what follows the end of a run that did not wait is
+-- nothing. A test compares what both leave behind.
 -- $1–$8 one element per run, at most one per run: job, run, lease, nonce, action, digest, result, whether expressions were
 -- asked; $9 lanes of endpoints that have none. Runs that are not returned are left for a finalize, or held by nobody.
-with input as (
+with held as materialized (
+  -- Once for all its runs: to find a lease again costs more than to find a run in it.
+  select l.lease_id, l.nonce, l.claimed_at, l.job_ids, l.run_leases, l.failures
+  from posthaste.lease l
+  where l.lease_id = any ($3)
+),
+input as (
   select
     i.job_id, i.run_lease, i.lease_id, i.action, i.digest, i.result, w.headers_us, w.body_us, w.http_status,
+    w.failures is not null as waits,
     coalesce(w.started_at, l.claimed_at) as started_at,
     least(coalesce(w.failures, l.failures) + 1, 32767)::smallint as attempt
   from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::boolean[])
@@ -21,7 +29,7 @@ with input as (
     select h.claimed_at, h.failures[h.at] as failures
     from (
       select y.*, array_position(y.job_ids, i.job_id) as at
-      from posthaste.lease y
+      from held y
       where w.failures is null and y.lease_id = i.lease_id and y.nonce = i.nonce
       limit 1
     ) h
@@ -45,6 +53,52 @@ ended as (
   from input i
   order by i.job_id, i.run_lease -- the lock order of a finalize
   on conflict do nothing
-  returning attempt.job_id, attempt.run_lease, attempt.outcome
+  returning attempt.job_id, attempt.run_lease
 ),
--- {{ended}}
+granted as (
+  delete from posthaste.cancel_request
+  where cancel_request.job_id = any (array(
+    select c.job_id
+    from cancels c
+    cross join lateral (select from ended e where e.job_id = c.job_id limit 1) x))
+),
+-- A `case`, so that nothing is hashed for runs that did not wait.
+waited as (
+  select i.job_id, i.run_lease
+  from input i
+  where case when i.waits then (i.job_id, i.run_lease) in (select e.job_id, e.run_lease from ended e) end
+),
+-- Skip locked, as in a finalize.
+woken as (
+  delete from posthaste.waiting
+  where waiting.ctid = any (array(
+    select p.ctid
+    from waited w
+    join posthaste.waiting p on p.job_id = w.job_id and p.run_lease = w.run_lease
+    for update of p skip locked))
+),
+unawaited as (
+  delete from posthaste.wait
+  where wait.ctid = any (array(
+    select p.ctid
+    from waited w
+    join posthaste.wait p on p.job_id = w.job_id and p.run_lease = w.run_lease
+    for update of p skip locked))
+)
+select
+  e.job_id,
+  e.run_lease,
+  -- Once a statement, and only when somebody waits for an end: a waiter holds, or waits for, the exclusive lock that
+  -- this tries to share. Shared, so that two finalizes at once do not take each other for waiters.
+  (select count(pg_notify('posthaste_done', p.ids))
+   from (
+     select string_agg(n.job_id::text, ',') as ids
+     from (
+       select x.job_id, row_number() over () / 350 as part
+       from ended x
+       where (select not pg_try_advisory_xact_lock_shared(28776, 2))
+     ) n
+     group by n.part
+   ) p) as notified,
+  'completed' as outcome
+from ended e

@@ -1,7 +1,6 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
 -- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v3 wraps one like it for SQL. A dispatcher ends
 -- runs that its leases hold: its text is this one without what stands between <waits> and </waits>, and costs it nothing.
--- What stands between <ended> and </ended> is complete.sql's too.
 -- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
 -- leases whose last runs these are; $26, $27 one per run, or empty: the callback's action and digest; see
 -- engine/src/finalize.rs. `unnest` in the select list streams; in `from` each array would be stored first.
@@ -125,7 +124,6 @@ drained as (
   delete from posthaste.lease
   where lease.ctid = any (array(select l.ctid from posthaste.lease l where l.lease_id = any ($25::bigint[]) for update skip locked))
 ),
--- <ended>
 granted as (
   delete from posthaste.cancel_request c
   using ended e
@@ -174,4 +172,3 @@ select
   , e.outcome::text as outcome
   -- </waits>
 from ended e
--- </ended>

@@ -17,27 +17,35 @@ with input as (
     unnest($13::smallint[]) as http_status, unnest($14::bigint[]) as age_us,
     unnest($15::integer[]) as headers_us, unnest($16::integer[]) as body_us
 ),
+-- Many callbacks come before the park of their run is written: what has ended costs nothing more.
+looked as materialized (
+  select i.*, coalesce(a.ended, false) as ended
+  from input i
+  left join lateral (
+    select true as ended from posthaste.attempt x where x.job_id = i.job_id and x.run_lease = i.run_lease limit 1
+  ) a on true
+),
 -- A rescue that holds the lease is waited for; it then holds no more, and the park is issued again with a new snapshot.
 held as materialized (
-  select l.lease_id, l.nonce, l.claimed_at from posthaste.lease l where l.lease_id = any ($3) order by l.lease_id for key share
+  select l.lease_id, l.nonce, l.claimed_at
+  from posthaste.lease l
+  where l.lease_id = any (array(select o.lease_id from looked o where not o.ended))
+  order by l.lease_id for key share
 ),
 -- Parked before: by its heartbeat, a rescue, or this very statement whose answer was lost.
 before as materialized (
   select w.job_id, w.run_lease, w.lease_id, w.nonce, w.deadline_at, w.hard_at
-  from posthaste.waiting w where w.job_id = any ($1)
+  from posthaste.waiting w
+  where w.job_id = any (array(select o.job_id from looked o where not o.ended))
 ),
 judged as materialized (
   select
     -- While the lease is held, its dispatcher knows the endpoint best; a gateway that parked first may not have read it yet.
-    i.*, coalesce(h.claimed_at + i.max_run_ms * interval '1 millisecond', b.hard_at) as hard_at, b.deadline_at,
-    coalesce(a.ended, false) as ended
-  from input i
-  left join held h on h.lease_id = i.lease_id and h.nonce = i.nonce
+    o.*, coalesce(h.claimed_at + o.max_run_ms * interval '1 millisecond', b.hard_at) as hard_at, b.deadline_at
+  from looked o
+  left join held h on h.lease_id = o.lease_id and h.nonce = o.nonce
   left join before b
-    on b.job_id = i.job_id and b.run_lease = i.run_lease and b.lease_id = i.lease_id and b.nonce = i.nonce
-  left join lateral (
-    select true as ended from posthaste.attempt x where x.job_id = i.job_id and x.run_lease = i.run_lease limit 1
-  ) a on true
+    on b.job_id = o.job_id and b.run_lease = o.run_lease and b.lease_id = o.lease_id and b.nonce = o.nonce
 ),
 -- Each wait of a job is a run of its own: the wait number, as in tokens, is 0.
 parked as (

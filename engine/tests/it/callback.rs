@@ -22,6 +22,8 @@ use posthaste_tests::{
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
+use crate::suspend::{TWO_OF_THREE, suspend_one};
+
 /// The last attempt of the one job, but for its times.
 const ATTEMPT: &str =
     "select concat_ws(' ', run_lease, outcome, class, ended_by, action, octet_length(digest), attempt,
@@ -170,7 +172,14 @@ async fn a_completion_that_expressions_are_to_judge_is_left_alone_until_they_wer
 #[tokio::test]
 async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_up_first() {
     let looked_up = LaneTerms { plain: &[], ..TERMS };
-    for (parks, asks) in [(false, false), (true, false), (true, true)] {
+    for (held, asks) in [
+        ("lease", false),
+        ("lease", true),
+        ("park", false),
+        ("park", true),
+        ("suspension", false),
+        ("suspension", true),
+    ] {
         let mut ledgers = Vec::new();
         for terms in [TERMS, looked_up] {
             let (_db, mut connection, mut dispatcher) = setup().await;
@@ -180,11 +189,18 @@ async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_u
             let due = sqlx::query_scalar("select now() + interval '1 day'").fetch_one(&mut connection).await.unwrap();
             promote(&mut connection, 1, Some(due)).await.unwrap();
             let claimed = dispatcher.claim_one().await;
-            if parks {
-                dispatcher.park(&claimed).await;
+            match held {
+                "park" => drop(dispatcher.park(&claimed).await),
+                "suspension" => drop(suspend_one(&mut connection, &claimed, TWO_OF_THREE).await),
+                _ => {}
             }
+            // As a rule a suspended job is cancelled at once; a request that was there before it suspended stays.
             if asks {
-                cancel(&mut connection, id, false).await;
+                run(
+                    &mut connection,
+                    &format!("insert into posthaste.cancel_request (job_id, reason) values ({id}, 'x')"),
+                )
+                .await;
             }
             let mut completion = callback(&claimed, Action::Complete, 7);
             completion.outcome = Outcome::Completed { result: Some(r#"{"pages": 3}"#.to_owned()) };
@@ -192,7 +208,9 @@ async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_u
             assert_eq!(told, [Told::Applied { state: State::Completed }]);
             ledgers.push(ledger(&mut connection).await);
         }
-        assert_eq!(ledgers[0], ledgers[1]);
+        assert_eq!(ledgers[0], ledgers[1], "{held} {asks}");
+        let kept = |row: &String| !row.starts_with("attempt: ") && !row.starts_with("lease: ");
+        assert!(!ledgers[0].iter().any(kept), "{held} {asks}: {ledgers:?}");
         assert!(ledgers[0].iter().any(|row| row.contains("pages") && row.contains(r#""attempt": 2"#)), "{ledgers:?}");
     }
 }

@@ -1,0 +1,97 @@
+-- complete: what a finalize does, for callbacks that complete runs which a lease or a wait holds. It knows by itself what the
+-- caller of a finalize must say, so that nothing is looked up first. What comes with an end is finalize's own text.
+-- $1–$8 one element per run, at most one per run: job, run, lease, nonce, action, digest, result, whether expressions were
+-- asked; $9 lanes of endpoints that have none. Runs that are not returned are left for a finalize, or held by nobody.
+with input as (
+  select
+    i.job_id, i.run_lease, i.lease_id, i.action, i.digest, i.result, w.headers_us, w.body_us, w.http_status,
+    coalesce(w.started_at, l.claimed_at) as started_at,
+    least(coalesce(w.failures, l.failures) + 1, 32767)::smallint as attempt
+  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::boolean[])
+    as i (job_id, run_lease, lease_id, nonce, action, digest, result, judged)
+  -- The limits keep each look-up on its key, and the planner from taking a few runs for many.
+  cross join lateral (select x.lane_id, x.callback from posthaste.job x where x.job_id = i.job_id limit 1) j
+  left join lateral (
+    select p.lane_id, p.started_at, p.headers_us, p.body_us, p.http_status, p.failures
+    from posthaste.waiting p
+    where p.job_id = i.job_id and p.run_lease = i.run_lease and p.lease_id = i.lease_id and p.nonce = i.nonce
+    limit 1
+  ) w on true
+  left join lateral (
+    select h.claimed_at, h.failures[h.at] as failures
+    from (
+      select y.*, array_position(y.job_ids, i.job_id) as at
+      from posthaste.lease y
+      where w.failures is null and y.lease_id = i.lease_id and y.nonce = i.nonce
+      limit 1
+    ) h
+    where h.run_leases[h.at] = i.run_lease
+  ) l on true
+  where coalesce(w.failures, l.failures) is not null
+    and (i.judged or (j.callback ->> 'cel' is null and coalesce(w.lane_id, j.lane_id) in (select unnest($9::integer[]))))
+),
+cancels as materialized (
+  select c.job_id
+  from posthaste.cancel_request c
+  where c.job_id = any ($1)
+),
+ended as (
+  insert into posthaste.attempt (
+    job_id, run_lease, lease_id, started_at, outcome, class, ended_by, headers_us, body_us, attempt, http_status, result,
+    action, digest)
+  select
+    i.job_id, i.run_lease, i.lease_id, i.started_at, 'completed', 'responded', 'callback', i.headers_us, i.body_us,
+    i.attempt, i.http_status, i.result::json, i.action::posthaste.callback_action, i.digest
+  from input i
+  order by i.job_id, i.run_lease -- the lock order of a finalize
+  on conflict do nothing
+  returning attempt.job_id, attempt.run_lease, attempt.outcome
+),
+granted as (
+  delete from posthaste.cancel_request c
+  using ended e
+  where c.job_id = e.job_id and e.outcome in ('completed', 'cancelled', 'dead')
+    and c.job_id = any (array(select k.job_id from cancels k))
+)
+-- <waits>
+-- Skip locked: nobody waits for a row of `waiting` while it holds an end. A time-out that holds it deletes it; one that a
+-- heartbeat holds stays behind, hidden by the end of its run, until its deadline.
+, woken as (
+  delete from posthaste.waiting
+  where waiting.ctid = any (array(
+    select w.ctid
+    from ended e
+    join posthaste.waiting w on w.job_id = e.job_id and w.run_lease = e.run_lease
+    for update of w skip locked))
+)
+-- What a suspended run waited for. A wake takes these rows itself, with what came for them; whoever holds one holds the row
+-- of `waiting` too, and both stay behind together.
+, unawaited as (
+  delete from posthaste.wait
+  where wait.ctid = any (array(
+    select w.ctid
+    from ended e
+    join posthaste.wait w on w.job_id = e.job_id and w.run_lease = e.run_lease
+    where e.outcome <> 'suspended'
+    for update of w skip locked))
+)
+-- </waits>
+select
+  e.job_id,
+  e.run_lease,
+  -- Once a statement, and only when somebody waits for an end: a waiter holds, or waits for, the exclusive lock that
+  -- this tries to share. Shared, so that two finalizes at once do not take each other for waiters.
+  (select count(pg_notify('posthaste_done', p.ids))
+   from (
+     select string_agg(n.job_id::text, ',') as ids
+     from (
+       select x.job_id, row_number() over () / 350 as part
+       from ended x
+       where (select not pg_try_advisory_xact_lock_shared(28776, 2))
+     ) n
+     group by n.part
+   ) p) as notified
+  -- <waits>
+  , e.outcome::text as outcome
+  -- </waits>
+from ended e
