@@ -122,17 +122,18 @@ impl Completer {
         true
     }
 
-    /// Keeps words back until they are ripe. Not when they hold three permits of four, nor at the end.
+    /// Keeps words back until they are ripe; the oldest no longer than together they hold half of the permits, and none at
+    /// the end.
     fn ripen(&mut self, batch: &mut Vec<Told>) {
         if self.pace.ripe.is_zero() {
             return;
         }
         self.young.extend(batch.drain(..));
-        let scarce = self.young.len() > self.context.permits.capacity() / 4 * 3 || self.context.closing.is_cancelled();
-        let ripe = if scarce {
+        let crowded = self.young.len().saturating_sub(self.context.permits.capacity() / 2);
+        let ripe = if self.context.closing.is_cancelled() {
             self.young.len()
         } else {
-            self.young.partition_point(|one| one.at.elapsed() >= self.pace.ripe)
+            self.young.partition_point(|one| one.at.elapsed() >= self.pace.ripe).max(crowded)
         };
         batch.extend(self.young.drain(..ripe.min(BATCH_MAX)));
     }
