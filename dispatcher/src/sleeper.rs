@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use posthaste_engine::{EngineError, session::Session, sleep};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tracing::debug;
 
 use crate::context::Context;
 
 /// How long the lock may be waited for at a time: the wait holds the vacuum horizon.
 const WAIT: Duration = Duration::from_secs(20);
+/// How long it is still waited for when the dispatcher stops.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// How often a held lock's connection is asked whether it lives.
 const PING: Duration = Duration::from_secs(10);
 
@@ -41,10 +43,18 @@ async fn sleep_once(
     session: &mut Session,
     idle: &mut watch::Receiver<bool>,
 ) -> Result<(), EngineError> {
-    tokio::select! {
-        fallen = session.call_within(WAIT, async |c| sleep::fall_asleep(c).await) => fallen?,
-        // Dropping the wait drops its connection, and the lock with it.
-        () = context.shutdown.soft().cancelled() => return Ok(()),
+    {
+        let falling = session.call_within(WAIT, async |c| sleep::fall_asleep(c).await);
+        tokio::pin!(falling);
+        tokio::select! {
+            fallen = &mut falling => fallen?,
+            // The lock is nearly always free, and its answer on its way. Dropping the wait drops its connection, and the
+            // lock with it.
+            () = context.shutdown.soft().cancelled() => match timeout(GOODBYE, falling).await {
+                Ok(fallen) => fallen?,
+                Err(_) => return Ok(()),
+            },
+        }
     }
     if *idle.borrow() {
         // What was enqueued before the lock was granted did not notify.
