@@ -1,16 +1,17 @@
 //! The way of a request: each stage costs less than the next, and whoever fails one is refused there.
 
-use std::{any::Any, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    Router,
-    extract::{ConnectInfo, Request, State},
+    body::Body,
+    extract::{ConnectInfo, Request},
     response::{IntoResponse as _, Response},
 };
+use futures_util::FutureExt as _;
 use http::Method;
 use posthaste_protocol::problem::Code;
+use posthaste_service::http_server::Handler;
 use tokio::time::Instant;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     answer::{response, seal},
@@ -23,11 +24,18 @@ use crate::{
 
 /// Everything that the gateway answers. Expects `ConnectInfo<SocketAddr>` in each request, as
 /// [`posthaste_service::http_server`] puts it there.
-pub fn router(gateway: Arc<Gateway>) -> Router {
-    Router::new().fallback(handle).with_state(gateway).layer(CatchPanicLayer::custom(|panic| panicked(&panic)))
+pub fn router(gateway: Arc<Gateway>) -> impl Handler<Future: Send> {
+    tower::service_fn(move |request: http::Request<_>| {
+        let handled = AssertUnwindSafe(handle(Arc::clone(&gateway), request.map(Body::new))).catch_unwind();
+        async {
+            // The panic hook has logged why. Whoever sent it must try again.
+            let answer = handled.await.unwrap_or_else(|_panic| Refusal::overloaded().into_response());
+            Ok::<_, Infallible>(answer)
+        }
+    })
 }
 
-async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+async fn handle(gateway: Arc<Gateway>, request: Request) -> Response {
     let began = Instant::now();
     let path = request.uri().path().to_owned();
     let route = Route::of(&path, &gateway.base);
@@ -52,9 +60,4 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let action = route.map_or("unmatched", Route::name);
     gateway.metrics.answered(action, outcome, response.status().as_str(), began.elapsed());
     response
-}
-
-/// The answer of a request whose handling panicked; the panic hook has logged why. Its sender must try again.
-fn panicked(_panic: &(dyn Any + Send)) -> Response {
-    Refusal::overloaded().into_response()
 }

@@ -1,6 +1,7 @@
-//! Serving an axum router with every bound set: connections, header time, streams, and an end.
+//! Serving requests with every bound set: connections, header time, streams, and an end.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -9,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use axum::{extract::ConnectInfo, response::Response};
 use hyper::{
+    Request,
     body::Incoming,
     rt::{Read, ReadBufCursor, Write},
 };
@@ -25,7 +27,7 @@ use tokio::{
     time::Sleep,
 };
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::{
     connections::{Activity, Peers},
@@ -69,11 +71,22 @@ impl Default for HttpLimits {
     }
 }
 
+/// What answers requests.
+pub trait Handler:
+    Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static
+{
+}
+
+impl<S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static> Handler for S {}
+
 /// Serves HTTP/1 and HTTP/2 (without TLS) until the soft shutdown, then lets requests in flight finish, and
 /// returns when they have or at the hard shutdown.
 ///
-/// Handlers find the peer in `ConnectInfo<SocketAddr>`.
-pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, shutdown: Shutdown) {
+/// `handler` is a router of axum, or one service for everything. It finds the peer in `ConnectInfo<SocketAddr>`.
+pub async fn serve<H: Handler>(listener: TcpListener, handler: H, limits: HttpLimits, shutdown: Shutdown)
+where
+    H::Future: Send,
+{
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     let (peers, connections) = (Peers::default(), TaskTracker::new());
     let builder = builder(&limits);
@@ -94,7 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, sh
             tracing::debug!(peer = %peer, "it has as many connections as one may have");
             continue;
         };
-        let served = connection(builder.clone(), stream, peer, router.clone(), limits.clone(), shutdown.clone());
+        let served = connection(builder.clone(), stream, peer, handler.clone(), limits.clone(), shutdown.clone());
         connections.spawn(async move {
             served.await;
             drop((permit, place));
@@ -110,21 +123,23 @@ pub async fn serve(listener: TcpListener, router: Router, limits: HttpLimits, sh
 
 /// Serves one connection until its client ends it, it has been idle for too long, or the shutdown; then lets requests in flight
 /// finish. Those of an idle one that are never read are not waited for.
-async fn connection(
+async fn connection<H: Handler>(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    handler: H,
     limits: HttpLimits,
     shutdown: Shutdown,
-) {
+) where
+    H::Future: Send,
+{
     // Small answers must not wait for the client's acknowledgement; without it they are only slower.
     let _ = stream.set_nodelay(true);
     let activity = Activity::new();
     let counted = activity.clone();
-    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        counted.clone().count(router.clone().oneshot(request))
+        counted.clone().count(handler.clone().oneshot(request))
     });
     let io = FirstBytesDeadline::new(TokioIo::new(stream), limits.header_read_timeout);
     let mut served = pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service)));
