@@ -1,4 +1,4 @@
--- Callbacks that complete their runs look each lease up once, and look for what was kept of a wait only where a run waited.
+-- Callbacks that complete their runs (engine/src/sql/complete.sql) look each lease up once, and look for what was kept of a wait only where a run waited.
 
 create or replace function posthaste.complete_held_v1(
   bigint[], bigint[], bigint[], uuid[], text[], bytea[], text[], boolean[], integer[]

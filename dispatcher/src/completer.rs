@@ -122,20 +122,19 @@ impl Completer {
         true
     }
 
-    /// Keeps words back until they are ripe; the oldest no longer than together they hold half of the permits, and none at
-    /// the end.
+    /// Keeps words back until they are due; at the end all are.
     fn ripen(&mut self, batch: &mut Vec<Told>) {
         if self.pace.ripe.is_zero() {
             return;
         }
         self.young.extend(batch.drain(..));
-        let crowded = self.young.len().saturating_sub(self.context.permits.capacity() / 2);
-        let ripe = if self.context.closing.is_cancelled() {
+        let due = if self.context.closing.is_cancelled() {
             self.young.len()
         } else {
-            self.young.partition_point(|one| one.at.elapsed() >= self.pace.ripe).max(crowded)
+            let ages = self.young.iter().map(|one| one.at.elapsed());
+            due(ages, self.pace.ripe, self.context.permits.capacity())
         };
-        batch.extend(self.young.drain(..ripe.min(BATCH_MAX)));
+        batch.extend(self.young.drain(..due.min(BATCH_MAX)));
     }
 
     /// Writes one kind after the other, so that a lease is deleted with the last of its runs, whatever became of that.
@@ -337,6 +336,13 @@ impl Completer {
     }
 }
 
+/// How many of the words that are kept back, oldest first, are written now: those that are ripe, and the oldest of those that
+/// together hold more than half of the permits.
+fn due(ages: impl ExactSizeIterator<Item = Duration>, ripe: Duration, capacity: usize) -> usize {
+    let crowded = ages.len().saturating_sub(capacity / 2);
+    ages.take_while(|age| *age >= ripe).count().max(crowded)
+}
+
 /// Why a suspension is a failed attempt.
 fn refusal(fate: Fate) -> Option<RunError> {
     match fate {
@@ -360,3 +366,21 @@ fn failed(context: &Context, held: &HeldRun, error: RunError) -> RunEnd {
 
 /// Outcome, class and status: the labels of one counter.
 type OutcomeLabels = (&'static str, &'static str, Option<i16>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_due_when_they_are_ripe_and_the_oldest_when_they_hold_half_of_the_permits() {
+        let due_of = |ages: &[u64], capacity| {
+            due(ages.iter().map(|ms| Duration::from_millis(*ms)), Duration::from_millis(40), capacity)
+        };
+        assert_eq!(due_of(&[], 512), 0);
+        assert_eq!(due_of(&[90, 40, 39, 1], 512), 2, "those of 40 ms and more");
+        assert_eq!(due_of(&[30, 20, 10, 1], 8), 0, "just half");
+        assert_eq!(due_of(&[30, 20, 10, 5, 1], 8), 1, "the oldest, not all");
+        assert_eq!(due_of(&[90, 80, 70, 1, 1], 8), 3, "more are ripe than are too many");
+        assert_eq!(due_of(&[5, 1], 1), 2, "nothing is kept back where there is no room");
+    }
+}

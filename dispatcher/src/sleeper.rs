@@ -10,8 +10,8 @@ use crate::context::Context;
 
 /// How long the lock may be waited for at a time: the wait holds the vacuum horizon.
 const WAIT: Duration = Duration::from_secs(20);
-/// How long it is still waited for when the dispatcher stops.
-const GOODBYE: Duration = Duration::from_millis(500);
+/// How long its answer is still waited for when the dispatcher stops.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// How often a held lock's connection is asked whether it lives.
 const PING: Duration = Duration::from_secs(10);
 
@@ -48,8 +48,8 @@ async fn sleep_once(
         tokio::pin!(falling);
         tokio::select! {
             fallen = &mut falling => fallen?,
-            // The lock is nearly always free, and its answer on its way. Dropping the wait drops its connection, and the
-            // lock with it.
+            // Unless another dispatcher sleeps, the answer is on its way, and one that nobody takes is a FATAL in Postgres'
+            // log. Dropping the wait drops its connection, and the lock with it.
             () = context.shutdown.soft().cancelled() => match timeout(GOODBYE, falling).await {
                 Ok(fallen) => fallen?,
                 Err(_) => return Ok(()),

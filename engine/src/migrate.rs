@@ -130,3 +130,37 @@ fn check_known(found: &[(i64, i64)]) -> Result<(), EngineError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who edits a text that a migration wraps keeps the old one: databases out there remember its checksum.
+    #[test]
+    fn migrations_are_what_they_were_when_they_were_applied() {
+        let found: Vec<i64> = MIGRATIONS.iter().map(Migration::checksum).collect();
+        assert_eq!(found, APPLIED);
+    }
+
+    /// From the first migration on.
+    const APPLIED: [i64; 18] = [
+        7_027_692_167_273_179_736,
+        -1_293_164_885_868_342_930,
+        -3_024_289_116_176_233_274,
+        -3_303_804_878_853_415_143,
+        8_697_960_892_268_534_126,
+        -7_158_662_480_905_182_596,
+        6_851_406_523_605_713_332,
+        5_100_241_160_476_943_905,
+        -3_093_003_490_424_960_961,
+        4_696_096_863_954_699_384,
+        -1_463_647_130_152_383_786,
+        8_818_075_326_632_744_097,
+        -7_456_781_087_895_065_623,
+        1_952_038_217_500_613_765,
+        6_009_575_997_584_248_132,
+        1_420_732_035_236_501_388,
+        -2_012_213_802_432_615_134,
+        2_834_133_153_123_640_959,
+    ];
+}

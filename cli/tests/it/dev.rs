@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
@@ -44,6 +45,22 @@ fn kill_nine_leaves_no_postgres() {
     assert!(gone(&postmaster, Duration::from_secs(20)), "Postgres {postmaster} still runs");
     // What runs no more is not taken for a running one.
     assert_eq!(dev.run(&["job", "list"]).status.code(), Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_may_open_as_many_files_as_the_host_allows_and_takes_no_huge_pages() {
+    // What a shell grants.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum.map(|most| most.min(1024)), ..files }).unwrap();
+    let dev = Dev::start();
+    let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", dev.process.id())).unwrap();
+
+    let limits = of("limits");
+    let files: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3], files[4], "soft and hard: {limits}");
+    assert!(of("status").contains("THP_enabled:\t0"), "{}", of("status"));
 }
 
 #[cfg(target_os = "linux")]

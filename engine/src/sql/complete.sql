@@ -1,6 +1,6 @@
 -- complete: what a finalize does, for callbacks that complete runs which a lease or a wait holds. It knows by itself what the
--- caller of a finalize must say, so that nothing is looked up first, and what follows the end of a run that did not wait is
--- nothing. A test compares what both leave behind.
+-- caller of a finalize must say, so that nothing is looked up first, and looks for what a wait leaves only where a run
+-- waited. Whoever adds to what follows an end adds it to both; a test compares what they leave.
 -- $1–$8 one element per run, at most one per run: job, run, lease, nonce, action, digest, result, whether expressions were
 -- asked; $9 lanes of endpoints that have none. Runs that are not returned are left for a finalize, or held by nobody.
 with held as materialized (

@@ -194,8 +194,10 @@ async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_u
                 "suspension" => drop(suspend_one(&mut connection, &claimed, TWO_OF_THREE).await),
                 _ => {}
             }
-            // As a rule a suspended job is cancelled at once; a request that was there before it suspended stays.
-            if asks {
+            if asks && held != "suspension" {
+                cancel(&mut connection, id, false).await;
+            } else if asks {
+                // A suspended job is cancelled at once; a request that came just before it suspended stays.
                 run(
                     &mut connection,
                     &format!("insert into posthaste.cancel_request (job_id, reason) values ({id}, 'x')"),
@@ -213,6 +215,39 @@ async fn a_completion_leaves_the_same_ledger_whether_or_not_its_run_was_looked_u
         assert!(!ledgers[0].iter().any(kept), "{held} {asks}: {ledgers:?}");
         assert!(ledgers[0].iter().any(|row| row.contains("pages") && row.contains(r#""attempt": 2"#)), "{ledgers:?}");
     }
+}
+
+#[tokio::test]
+async fn of_a_batch_of_completions_the_winners_are_told_of_and_a_loser_keeps_its_request_to_cancel() {
+    let (db, mut connection, mut dispatcher) = setup().await;
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        enqueue(&mut connection, "'k'").await;
+        claimed.push(dispatcher.claim_one().await);
+    }
+    dispatcher.finish(&claimed[0], failed("first")).await;
+    dispatcher.park(&claimed[1]).await;
+    suspend_one(&mut connection, &claimed[2], TWO_OF_THREE).await;
+    for job in &claimed {
+        let request = format!("insert into posthaste.cancel_request (job_id) values ({})", job.job_id);
+        run(&mut connection, &request).await;
+    }
+    let mut listener = sqlx::postgres::PgListener::connect(db.url()).await.unwrap();
+    listener.listen("posthaste_done").await.unwrap();
+    let mut waiter = db.connect(Role::General).await;
+    run(&mut waiter, "begin; select pg_advisory_xact_lock(28776, 2)").await;
+    let batch: Vec<CallbackEnd> = claimed.iter().map(|run| callback(run, Action::Complete, 7)).collect();
+
+    let told = finish(&mut connection, &batch, TERMS, 0.0).await.unwrap();
+
+    let applied = Told::Applied { state: State::Completed };
+    assert!(told[1..].iter().all(|told| *told == applied) && told[0] != applied, "{told:?}");
+    let left = text(&mut connection, "select string_agg(job_id::text, ' ') from posthaste.cancel_request").await;
+    assert_eq!(left, claimed[0].job_id.to_string());
+    assert_eq!((count(&mut connection, "waiting").await, count(&mut connection, "wait").await), (0, 0));
+    let heard = tokio::time::timeout(posthaste_tests::WAIT_LIMIT, listener.recv()).await.unwrap().unwrap();
+    let winners: Vec<String> = claimed[1..].iter().map(|run| run.job_id.to_string()).collect();
+    assert_eq!(heard.payload(), winners.join(","));
 }
 
 /// Every row that an end may touch, without what differs from one moment and one database to the next.

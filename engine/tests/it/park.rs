@@ -105,6 +105,20 @@ async fn a_park_whose_answer_was_lost_says_the_same_again() {
 }
 
 #[tokio::test]
+async fn a_park_of_a_run_that_has_ended_waits_for_nobody_who_holds_its_lease() {
+    let (db, mut connection, mut dispatcher) = setup().await;
+    run(&mut connection, "select posthaste.enqueue('k') from generate_series(1, 2)").await;
+    let runs = dispatcher.claim_any(2).await;
+    dispatcher.finish(&runs[0], COMPLETED).await;
+    let mut rescuer = db.connect(Role::General).await;
+    run(&mut rescuer, "begin; select from posthaste.lease for update").await;
+
+    let parked = park(&mut connection, &[FakeDispatcher::accepted(&runs[0])], &[]).await.unwrap();
+
+    assert_eq!(parked, [Parked::Ended]);
+}
+
+#[tokio::test]
 async fn an_older_run_never_replaces_a_newer_one() {
     let (_db, mut connection, mut dispatcher) = setup().await;
     enqueue(&mut connection, "'k'").await;
