@@ -1,11 +1,17 @@
 //! Complete: ends runs whose callbacks bring their results, without looking first what holds them.
 
+use std::sync::LazyLock;
+
 use posthaste_protocol::callback::Digest;
 use sqlx::{PgConnection, Row};
 
-use crate::{EngineError, held::RunRef};
+use crate::{EngineError, cut::within, finalize::ANY, held::RunRef};
 
-/// `sql/complete.sql` as a function that runs as its owner: a gateway need not be allowed to see jobs.
+/// The statement: who is told of an end is the text of a finalize.
+pub(crate) static COMPLETE: LazyLock<String> =
+    LazyLock::new(|| include_str!("sql/complete.sql").replace("-- {{told}}\n", within(ANY, "told")));
+
+/// The same as a function that runs as its owner: a gateway need not be allowed to see jobs.
 const CALL: &str = "select job_id, run_lease from posthaste.complete_held_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// A callback that brings the result of its run.
@@ -41,4 +47,18 @@ pub(crate) async fn complete(
         .fetch_all(connection)
         .await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_of_an_end_is_the_text_of_a_finalize() {
+        let text = COMPLETE.as_str();
+        for part in ["granted as (", "woken as (", "unawaited as (", "pg_notify('posthaste_done'", "from ended e\n"] {
+            assert!(text.contains(part), "{part}");
+        }
+        assert!(!text.contains("{{") && !text.contains("$10"), "{text}");
+    }
 }

@@ -100,7 +100,7 @@ pub enum Settled {
 }
 
 /// The statement for runs that a lease or a wait holds. [`HELD`] runs the same, as migration 9 wrapped it.
-const ANY: &str = include_str!("sql/finalize.sql");
+pub(crate) const ANY: &str = include_str!("sql/finalize.sql");
 
 /// The same as a function that runs as its owner, for callbacks and time-outs: whoever ends runs for others, such as a
 /// gateway, need not be allowed to see their jobs. It ends only what a lease or a wait holds.

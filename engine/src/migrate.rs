@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use crate::EngineError;
+use crate::{EngineError, complete::COMPLETE};
 
 /// A migration: number, name, text.
 struct Migration {
@@ -15,7 +15,6 @@ struct Migration {
 const WAKE: &str = include_str!("sql/wake.sql");
 const CHECKPOINT: &str = include_str!("sql/checkpoint.sql");
 const KEEP: &str = include_str!("sql/keep.sql");
-const COMPLETE: &str = include_str!("sql/complete.sql");
 const COMPLETE_V1: &str = include_str!("../../migrations/complete_v1.sql");
 const FINALIZE_V1: &str = include_str!("../../migrations/finalize_v1.sql");
 const FINALIZE_V2: &str = include_str!("../../migrations/finalize_v2.sql");
@@ -161,6 +160,6 @@ mod tests {
         6_009_575_997_584_248_132,
         1_420_732_035_236_501_388,
         -2_012_213_802_432_615_134,
-        2_834_133_153_123_640_959,
+        -7_638_442_844_276_730_095,
     ];
 }

@@ -1,13 +1,11 @@
 -- complete: what a finalize does, for callbacks that complete runs which a lease or a wait holds. It knows by itself what the
 -- caller of a finalize must say, so that nothing is looked up first, and looks for what a wait leaves only where a run
--- waited. Whoever adds to what follows an end adds it to both; a test compares what they leave.
+-- waited. Whoever adds to what follows an end adds it to both; a test compares what they leave. Who is told is finalize's text.
 -- $1–$8 one element per run, at most one per run: job, run, lease, nonce, action, digest, result, whether expressions were
 -- asked; $9 lanes of endpoints that have none. Runs that are not returned are left for a finalize, or held by nobody.
 with held as materialized (
   -- Once for all its runs: to find a lease again costs more than to find a run in it.
-  select l.lease_id, l.nonce, l.claimed_at, l.job_ids, l.run_leases, l.failures
-  from posthaste.lease l
-  where l.lease_id = any ($3)
+  select * from posthaste.lease l where l.lease_id = any ($3)
 ),
 input as (
   select
@@ -38,11 +36,6 @@ input as (
   where coalesce(w.failures, l.failures) is not null
     and (i.judged or (j.callback ->> 'cel' is null and coalesce(w.lane_id, j.lane_id) in (select unnest($9::integer[]))))
 ),
-cancels as materialized (
-  select c.job_id
-  from posthaste.cancel_request c
-  where c.job_id = any ($1)
-),
 ended as (
   insert into posthaste.attempt (
     job_id, run_lease, lease_id, started_at, outcome, class, ended_by, headers_us, body_us, attempt, http_status, result,
@@ -53,14 +46,15 @@ ended as (
   from input i
   order by i.job_id, i.run_lease -- the lock order of a finalize
   on conflict do nothing
-  returning attempt.job_id, attempt.run_lease
+  returning attempt.job_id, attempt.run_lease, attempt.outcome
 ),
 granted as (
   delete from posthaste.cancel_request
   where cancel_request.job_id = any (array(
     select c.job_id
-    from cancels c
-    cross join lateral (select from ended e where e.job_id = c.job_id limit 1) x))
+    from posthaste.cancel_request c
+    cross join lateral (select from ended e where e.job_id = c.job_id limit 1) x
+    where c.job_id = any ($1)))
 ),
 -- A `case`, so that nothing is hashed for runs that did not wait.
 waited as (
@@ -72,33 +66,15 @@ waited as (
 woken as (
   delete from posthaste.waiting
   where waiting.ctid = any (array(
-    select p.ctid
-    from waited w
+    select p.ctid from waited w
     join posthaste.waiting p on p.job_id = w.job_id and p.run_lease = w.run_lease
     for update of p skip locked))
 ),
 unawaited as (
   delete from posthaste.wait
   where wait.ctid = any (array(
-    select p.ctid
-    from waited w
+    select p.ctid from waited w
     join posthaste.wait p on p.job_id = w.job_id and p.run_lease = w.run_lease
     for update of p skip locked))
 )
-select
-  e.job_id,
-  e.run_lease,
-  -- Once a statement, and only when somebody waits for an end: a waiter holds, or waits for, the exclusive lock that
-  -- this tries to share. Shared, so that two finalizes at once do not take each other for waiters.
-  (select count(pg_notify('posthaste_done', p.ids))
-   from (
-     select string_agg(n.job_id::text, ',') as ids
-     from (
-       select x.job_id, row_number() over () / 350 as part
-       from ended x
-       where (select not pg_try_advisory_xact_lock_shared(28776, 2))
-     ) n
-     group by n.part
-   ) p) as notified,
-  'completed' as outcome
-from ended e
+-- {{told}}

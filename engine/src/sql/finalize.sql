@@ -1,7 +1,7 @@
 -- finalize: end runs, each once. The attempt row that this inserts is the fence; whoever comes second is told.
 -- One text for everybody who ends a run: the engine prepares it, posthaste.finalize_v3 wraps one like it for SQL. A dispatcher ends
 -- runs that its leases hold: its text is this one without what stands between <waits> and </waits>, and costs it nothing.
--- What follows a completed end is in complete.sql too: whoever adds to one adds to both.
+-- What follows a completed end is in complete.sql too: whoever adds to one adds to both. Between <told> and </told> it is one text.
 -- $1–$14 one element per run, at most one per run; $15–$23 one per run that goes again or dies; $24 who ends them; $25
 -- leases whose last runs these are; $26, $27 one per run, or empty: the callback's action and digest; see
 -- engine/src/finalize.rs. `unnest` in the select list streams; in `from` each array would be stored first.
@@ -154,6 +154,7 @@ granted as (
     for update of w skip locked))
 )
 -- </waits>
+-- <told>
 select
   e.job_id,
   e.run_lease,
@@ -173,3 +174,4 @@ select
   , e.outcome::text as outcome
   -- </waits>
 from ended e
+-- </told>

@@ -4,38 +4,30 @@
 -- engine/src/park.rs.
 with input as (
   select
-    unnest($1::bigint[]) as job_id,
-    unnest($2::bigint[]) as run_lease,
-    unnest($3::bigint[]) as lease_id,
-    unnest($4::uuid[]) as nonce,
+    unnest($1::bigint[]) as job_id, unnest($2::bigint[]) as run_lease,
+    unnest($3::bigint[]) as lease_id, unnest($4::uuid[]) as nonce,
     unnest($5::integer[]) as lane_id,
     unnest($6::smallint[]) as priority, unnest($7::smallint[]) as failures, unnest($8::smallint[]) as uncounted,
     unnest($9::timestamptz[]) as uncounted_since,
-    unnest($10::bigint[]) as callback_ms,
-    unnest($11::bigint[]) as heartbeat_ms,
-    unnest($12::bigint[]) as max_run_ms,
+    unnest($10::bigint[]) as callback_ms, unnest($11::bigint[]) as heartbeat_ms, unnest($12::bigint[]) as max_run_ms,
     unnest($13::smallint[]) as http_status, unnest($14::bigint[]) as age_us,
     unnest($15::integer[]) as headers_us, unnest($16::integer[]) as body_us
 ),
 -- Many callbacks come before the park of their run is written: what has ended costs nothing more.
 looked as materialized (
-  select i.*, coalesce(a.ended, false) as ended
-  from input i
-  left join lateral (
-    select true as ended from posthaste.attempt x where x.job_id = i.job_id and x.run_lease = i.run_lease limit 1
-  ) a on true
+  select i.*, a.ended is true as ended
+  from input i left join lateral (
+    select true as ended from posthaste.attempt x where x.job_id = i.job_id and x.run_lease = i.run_lease limit 1) a on true
 ),
 -- A rescue that holds the lease is waited for; it then holds no more, and the park is issued again with a new snapshot.
 held as materialized (
-  select l.lease_id, l.nonce, l.claimed_at
-  from posthaste.lease l
+  select l.lease_id, l.nonce, l.claimed_at from posthaste.lease l
   where l.lease_id = any (array(select o.lease_id from looked o where not o.ended))
   order by l.lease_id for key share
 ),
 -- Parked before: by its heartbeat, a rescue, or this very statement whose answer was lost.
 before as materialized (
-  select w.job_id, w.run_lease, w.lease_id, w.nonce, w.deadline_at, w.hard_at
-  from posthaste.waiting w
+  select w.job_id, w.run_lease, w.lease_id, w.nonce, w.deadline_at, w.hard_at from posthaste.waiting w
   where w.job_id = any (array(select o.job_id from looked o where not o.ended))
 ),
 judged as materialized (

@@ -15,6 +15,9 @@ async fn every_statement_file_prepares_on_a_migrated_database() {
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
+        if text.contains("{{") {
+            continue; // not whole: a migration puts it together, and the tests of its function run it
+        }
         let statement = AssertSqlSafe(text).into_sql_str();
         if let Err(error) = (&mut connection).prepare(statement).await {
             panic!("{}: {error}", path.display());
