@@ -54,11 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_of_an_end_is_the_text_of_a_finalize() {
+    fn the_statement_has_all_that_follows_an_end_and_closes_with_the_text_of_a_finalize() {
         let text = COMPLETE.as_str();
         for part in ["granted as (", "woken as (", "unawaited as (", "pg_notify('posthaste_done'", "from ended e\n"] {
             assert!(text.contains(part), "{part}");
         }
+        assert!(text.ends_with(within(ANY, "told")), "{text}");
         assert!(!text.contains("{{") && !text.contains("$10"), "{text}");
     }
 }
